@@ -1,0 +1,156 @@
+"""The Socket.IO talk on one Engine.IO session: connect per namespace, events, acks, attachments.
+
+Protocol revisions 4 (clients 1.x and 2.x, Engine.IO 3) and 5 (clients 3.x and 4.x, Engine.IO 4).  It reads packets and
+hands them to a *member*, which is whatever the listener made of a CONNECT (``core/socket.py``); it never looks at
+rooms or handlers.
+
+=====================  =====================  ==============================================================
+namespace              packet                 what happens
+=====================  =====================  ==============================================================
+not joined             CONNECT                ``connect(...)`` gives a member, or a reason to refuse
+not joined             any other              closed, "parse error": the client talks before it is in
+joined                 EVENT, BINARY_EVENT    ``member.received_event(args, id, size)``
+joined                 ACK, BINARY_ACK        ``member.received_ack(id, args)``
+joined                 DISCONNECT             ``member.left()``
+joined                 CONNECT                revision 5: closed; revision 4: nothing (old clients repeat it)
+attachments missing    binary message         kept until all are there
+attachments missing    text message           closed, "parse error"
+none missing           binary message         closed, "parse error"
+=====================  =====================  ==============================================================
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from truesocket.codec import jsons, socketio
+from truesocket.codec.parcel import Parcel
+from truesocket.codec.socketio import PacketType, SocketPacket
+from truesocket.errors import PacketError
+
+__all__ = ["Conversation", "ConversationListener", "Member"]
+
+
+class Member(Protocol):
+    """This client in one namespace."""
+
+    def received_event(self, name: str, args: list[object], id: int | None, size: int) -> None:
+        """An event; ``id`` where the client wants an ack, ``size`` the bytes that it holds in memory."""
+
+    def received_ack(self, id: int, args: list[object]) -> None:
+        """The answer to an event that we sent with ``id``."""
+
+    def left(self) -> None:
+        """The client leaves this namespace, and this one only."""
+
+
+class ConversationListener(Protocol):
+    """Who decides on a CONNECT, and through whom packets leave."""
+
+    def connect(self, namespace: str, query: str, auth: dict[str, object] | None) -> Member | None:
+        """A client asks to join; ``None`` where the namespace does not exist."""
+
+    def send(self, parcel: Parcel) -> None:
+        """Sends one packet to the client."""
+
+
+class Conversation:
+    """``revision`` is Engine.IO's (3 or 4): it decides the form of Socket.IO's packets, too."""
+
+    __slots__ = ("_awaited", "_listener", "_parts", "_size", "members", "revision")
+
+    #: Attachments of one packet at most (the official server's limit).
+    max_attachments = 10
+
+    def __init__(self, revision: int, listener: ConversationListener) -> None:
+        self.revision = revision
+        self.members: dict[str, Member] = {}
+        self._listener = listener
+        self._awaited: SocketPacket | None = None  # a binary packet whose attachments have not all come
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def start(self) -> None:
+        """Revision 4 of the protocol joins ``/`` by itself, without a packet."""
+        if self.revision == 3:
+            self._connect("/", "", None)
+
+    def receive(self, data: str | bytes) -> None:
+        """One Engine.IO message.  Raises :class:`PacketError` where the client broke a rule."""
+        if isinstance(data, bytes):
+            self._attachment(data)
+            return
+        if self._awaited is not None:
+            raise PacketError("a text packet came where an attachment of the packet before it was due")
+        packet = socketio.parse(data, max_attachments=self.max_attachments)
+        if packet.attachments:
+            self._awaited = packet
+            self._size = len(data)
+        else:
+            self._packet(packet, len(data))
+
+    def _attachment(self, data: bytes) -> None:
+        packet = self._awaited
+        if packet is None:
+            raise PacketError("a binary message came that belongs to no packet")
+        self._parts.append(data)
+        self._size += len(data)
+        if len(self._parts) < packet.attachments:
+            return
+        parts, self._parts, self._awaited = self._parts, [], None
+        self._packet(packet._replace(data=socketio.reconstruct(packet.data, parts)), self._size)
+
+    def _packet(self, packet: SocketPacket, size: int) -> None:
+        kind = packet.type
+        if kind == PacketType.CONNECT:
+            self._connect(packet.namespace, packet.query, packet.data if isinstance(packet.data, dict) else None)
+            return
+        member = self.members.get(packet.namespace)
+        if member is None:
+            if kind == PacketType.DISCONNECT or self.revision == 3:
+                return  # it crossed our own DISCONNECT or refusal on the way
+            raise PacketError(f"a packet for the namespace {packet.namespace!r}, which the client has not joined")
+        if kind in (PacketType.EVENT, PacketType.BINARY_EVENT) and isinstance(packet.data, list):
+            member.received_event(str(packet.data[0]), packet.data[1:], packet.id, size)
+        elif kind in (PacketType.ACK, PacketType.BINARY_ACK) and isinstance(packet.data, list):
+            if packet.id is not None:
+                member.received_ack(packet.id, packet.data)
+        elif kind == PacketType.DISCONNECT:
+            del self.members[packet.namespace]
+            member.left()
+        else:
+            raise PacketError("a CONNECT_ERROR packet from a client")
+
+    def _connect(self, namespace: str, query: str, auth: dict[str, object] | None) -> None:
+        if namespace in self.members:
+            if self.revision == 3:
+                return
+            raise PacketError(f"a second CONNECT for the namespace {namespace!r}")
+        member = self._listener.connect(namespace, query, auth)
+        if member is None:
+            self.refuse(namespace, {"message": "Invalid namespace"})
+        else:
+            self.members.setdefault(namespace, member)
+
+    # --- what goes out -----------------------------------------------------------------------------------------
+
+    def accept(self, namespace: str, sid: str) -> None:
+        """The CONNECT reply; only revision 5 tells the client its sid."""
+        data = "" if self.revision == 3 else jsons.dumps({"sid": sid})[0]
+        self._listener.send(Parcel(socketio.build(PacketType.CONNECT, namespace, data=data)))
+
+    def refuse(self, namespace: str, payload: dict[str, object]) -> None:
+        """CONNECT_ERROR; revision 4 of the protocol has only the data, or the message where there is none."""
+        self.members.pop(namespace, None)
+        content: object = payload
+        if self.revision == 3 and payload.get("message") != "Invalid namespace":
+            content = payload.get("data", payload.get("message"))
+        text, attachments = jsons.dumps(content)
+        if attachments:
+            raise TypeError("a refusal cannot carry bytes: Socket.IO's CONNECT_ERROR has no attachments")
+        self._listener.send(Parcel(socketio.build(PacketType.CONNECT_ERROR, namespace, data=text)))
+
+    def disconnect(self, namespace: str) -> None:
+        """Sends the client out of a namespace."""
+        if self.members.pop(namespace, None) is not None:
+            self._listener.send(Parcel(socketio.build(PacketType.DISCONNECT, namespace)))

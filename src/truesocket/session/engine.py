@@ -1,0 +1,498 @@
+"""One Engine.IO session, revision 3 or 4: open, heartbeat, polling turns, upgrade, close.
+
+It knows packets and the two ways they travel (turns of long-polling, a WebSocket called a *link*) and nothing of
+Socket.IO.  ``session/peer.py`` puts it together with a conversation; ``transports/`` drive it.
+
+=========  ==============================  ===================================================================
+state      what happens                    what follows
+=========  ==============================  ===================================================================
+OPEN       message on the link / in POST   ``received(data)``
+OPEN       ping, revision 3                pong
+OPEN       pong, revision 4                the next ping is due one interval from now
+OPEN       ping (4), pong (3)              closed, "parse error": the heartbeat goes the other way round
+OPEN       ``5`` from the probing link     the link takes over, what waited goes out on it
+OPEN       nothing heard for too long      closed, "ping timeout"
+OPEN       ``1`` / link lost / garbage     closed, "transport close" / "transport error" / "parse error"
+OPEN       ``close()`` on polling          CLOSING: the next GET fetches what waits and a ``1``
+CLOSING    GET                             answered with what waits and ``1``; CLOSED
+CLOSING    30 s without a GET              CLOSED
+CLOSED     anything                        dropped
+=========  ==============================  ===================================================================
+
+Source: Engine.IO protocol revisions 3 and 4; names of the reasons as the official server has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from truesocket.codec import engineio
+from truesocket.codec.engineio import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, EnginePacket
+from truesocket.codec.parcel import Parcel
+from truesocket.errors import ProtocolError
+from truesocket.session.outbox import Outbox, Overflow, Unit
+
+__all__ = ["Clock", "Engine", "EngineListener", "EngineOptions", "Link", "Reason", "State"]
+
+#: python-engineio's clients lose the connection over a payload of more packets (protocol.md 4.6).
+_PACKETS_PER_PAYLOAD = 16
+#: Seconds that a closed polling session waits for the GET that tells the client so.
+_CLOSE_TIMEOUT = 30.0
+#: Seconds between two noops to a client that is changing over to its WebSocket.
+_NOOP_INTERVAL = 0.1
+
+
+class State(Enum):
+    """See the table above."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Reason:
+    """Why a session ended: the official server's words, so that applications can compare them."""
+
+    TRANSPORT_ERROR = "transport error"
+    TRANSPORT_CLOSE = "transport close"
+    FORCED_CLOSE = "forced close"
+    PING_TIMEOUT = "ping timeout"
+    PARSE_ERROR = "parse error"
+    SHUTTING_DOWN = "server shutting down"
+    SLOW = "slow consumer"
+    TOO_MANY_PENDING = "too many pending events"
+
+
+class Clock(Protocol):
+    """Time as the sessions see it: ``transports/heartbeat.py``, or ``testing.FakeClock``."""
+
+    @property
+    def now(self) -> float:
+        """Seconds, monotonic; it stands still while the process is not running."""
+
+    def wake(self, engine: Engine, at: float) -> None:
+        """Asks for a call of ``engine.tick()`` at about ``at``."""
+
+
+class Link(Protocol):
+    """One WebSocket as an engine sees it: ``transports/stream.py`` or ``doors/asgi.py``."""
+
+    writable: bool
+
+    def send(self, parcel: Parcel) -> None:
+        """Writes a parcel; only called while ``writable``."""
+
+    def send_packet(self, packet: EnginePacket) -> None:
+        """Writes a packet of the engine's own, writable or not."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes the WebSocket behind what has been sent."""
+
+    def pause(self) -> None:
+        """Stops reading from the client."""
+
+    def resume(self) -> None:
+        """Reads again."""
+
+
+class EngineListener(Protocol):
+    """To whom an engine reports."""
+
+    def received(self, data: str | bytes) -> None:
+        """The content of one message packet."""
+
+    def closed(self, reason: str) -> None:
+        """The session is over; reported once."""
+
+    def gone(self) -> None:
+        """Not even a GET will be answered any more: forget the sid."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What all sessions of a server share.  Times in seconds, sizes in bytes."""
+
+    ping_interval: float = 25.0
+    ping_timeout: float = 20.0
+    upgrade_timeout: float = 10.0
+    max_payload: int = 1_000_000
+    outbox_bytes: int = 4 * 1024 * 1024
+    overflow: Overflow = Overflow.CLOSE
+    upgrades: bool = True
+
+
+class Engine:
+    """One session.  ``base64``: a revision-3 client that asked for text-only payloads at its handshake."""
+
+    __slots__ = (
+        "_answer",
+        "_candidate",
+        "_clock",
+        "_heard",
+        "_listener",
+        "_noop_at",
+        "_options",
+        "_outbox",
+        "_paused_at",
+        "_ping_at",
+        "_probed_at",
+        "base64",
+        "link",
+        "revision",
+        "sid",
+        "state",
+    )
+
+    def __init__(
+        self,
+        sid: str,
+        revision: int,
+        listener: EngineListener,
+        clock: Clock,
+        options: EngineOptions,
+        *,
+        base64: bool = False,
+    ) -> None:
+        self.sid = sid
+        self.revision = revision
+        self.base64 = base64
+        self.state = State.OPEN
+        self.link: Link | None = None
+        self._listener = listener
+        self._clock = clock
+        self._options = options
+        self._outbox: Outbox | None = None  # made when first needed: most WebSocket clients never need one
+        self._answer: Callable[[list[EnginePacket]], None] | None = None  # the parked GET
+        self._candidate: Link | None = None  # the WebSocket that is probing
+        self._probed_at = 0.0
+        self._noop_at = 0.0
+        self._paused_at: float | None = None
+        self._heard = clock.now
+        self._ping_at: float | None = clock.now + options.ping_interval  # None: a ping is out, its pong is awaited
+
+    # --- opening -----------------------------------------------------------------------------------------------
+
+    def open(self, link: Link | None) -> None:
+        """Says hello on ``link``, or to the first GET where it is ``None``."""
+        self.link = link
+        upgrades = ["websocket"] if link is None and self._options.upgrades else []
+        hello = EnginePacket(
+            engineio.OPEN,
+            engineio.build_open(
+                self.sid,
+                upgrades,
+                self._options.ping_interval,
+                self._options.ping_timeout,
+                self._options.max_payload,
+            ),
+        )
+        self._send_packet(hello)
+        self._clock.wake(self, self._deadline())
+
+    @property
+    def transport(self) -> str:
+        """``"websocket"`` or ``"polling"``."""
+        return "polling" if self.link is None else "websocket"
+
+    @property
+    def max_payload(self) -> int:
+        """The largest message or payload taken, in bytes."""
+        return self._options.max_payload
+
+    # --- what arrives ------------------------------------------------------------------------------------------
+
+    def received_on(self, link: Link, message: str | bytes) -> None:
+        """One whole WebSocket message, on our link or on the one that is probing."""
+        if link is not self.link:
+            if link is self._candidate:
+                self._probe(link, message)
+            return
+        try:
+            self._packet(engineio.parse_message(message, self.revision))
+        except ProtocolError as error:
+            self.fail(error)
+
+    def post(self, body: bytes, *, binary: bool) -> bool:
+        """The payload of one POST; ``False`` where nobody could read it (the session is closed then)."""
+        try:
+            packets = engineio.parse_payload(body, self.revision, binary=binary)
+        except ProtocolError as error:
+            self.fail(error)
+            return False
+        for packet in packets:
+            self._packet(packet)
+        return True
+
+    def poll(self, answer: Callable[[list[EnginePacket]], None]) -> bool:
+        """One GET: ``answer(packets)`` is called now or when there is something to tell.
+
+        ``False`` where another GET is already parked: that one gets a close, the session ends, and this one is the
+        caller's to refuse (Engine.IO: one poll at a time).
+        """
+        if self._answer is not None:
+            self._reply([EnginePacket(CLOSE)])
+            self._end(Reason.TRANSPORT_ERROR)
+            return False
+        self._answer = answer
+        if self._outbox:
+            self._flush_poll()
+        elif self._probed_at:
+            self._clock.wake(self, self._noop_at)
+        return True
+
+    def poll_lost(self, answer: Callable[[list[EnginePacket]], None]) -> None:
+        """The client of this parked GET went away; what comes now waits for its next one."""
+        if self._answer is answer:
+            self._answer = None
+
+    def probe(self, link: Link) -> bool:
+        """A WebSocket asks to take over; ``False`` where it may not (already upgraded or upgrading)."""
+        if self.state is not State.OPEN or self.link is not None or self._candidate is not None:
+            return False
+        self._candidate = link
+        self._probed_at = 0.0
+        self._noop_at = self._clock.now + self._options.upgrade_timeout
+        self._clock.wake(self, self._noop_at)
+        return True
+
+    def lost(self, link: Link, reason: str) -> None:
+        """A WebSocket is gone.  Only our own ends the session; a probing one is forgotten."""
+        if link is self._candidate:
+            self._forget_candidate()
+        elif link is self.link:
+            self._end(reason)
+
+    # --- what goes out -----------------------------------------------------------------------------------------
+
+    def send(self, parcel: Parcel, volatile: bool = False) -> None:
+        """One Socket.IO packet: onto the link, to the parked GET, or into the outbox.
+
+        ``volatile`` parcels are dropped where they would have to wait.
+        """
+        link = self.link
+        if link is not None and link.writable:
+            link.send(parcel)
+        elif self.state is State.OPEN and not (volatile and self._answer is None):
+            self._queue(parcel)
+
+    def send_unqueued(self, data: str | bytes) -> None:
+        """The content of one message packet, sent or queued whatever its size (raw Engine.IO applications)."""
+        self._send_packet(EnginePacket(MESSAGE, data))
+
+    def writable(self, link: Link) -> None:
+        """Our link takes bytes again: what waited goes out."""
+        if link is self.link:
+            self._flush_link(link)
+
+    def close(self, reason: str = Reason.FORCED_CLOSE) -> None:
+        """Ends the session from our side, once; a polling client still fetches what waits."""
+        if self.state is not State.OPEN:
+            return
+        if self.link is not None:
+            self._end(reason)
+            return
+        self.state = State.CLOSING
+        self._forget_candidate(close=True)
+        self._queue(EnginePacket(CLOSE))
+        if self.state is State.CLOSING:
+            self._clock.wake(self, self._clock.now + _CLOSE_TIMEOUT)
+            self._heard = self._clock.now
+        self._listener.closed(reason)
+
+    # --- back-pressure -----------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether we have stopped reading this client."""
+        return self._paused_at is not None
+
+    def pause(self) -> None:
+        """Reads no more from this client: its handlers do not keep up.  Its pong deadline is suspended."""
+        if self._paused_at is None:
+            self._paused_at = self._clock.now
+            if self.link is not None:
+                self.link.pause()
+
+    def resume(self) -> None:
+        """Reads again; the time of the pause does not count."""
+        if self._paused_at is not None:
+            self._heard = self._clock.now
+            self._paused_at = None
+            if self.link is not None:
+                self.link.resume()
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    def tick(self) -> float | None:
+        """Does what is due and returns when to look again; ``None`` once closed."""
+        now = self._clock.now
+        if self.state is State.CLOSED:
+            return None
+        if self.state is State.CLOSING:
+            if now >= self._heard + _CLOSE_TIMEOUT:
+                self._end("")
+                return None
+            return self._heard + _CLOSE_TIMEOUT
+        if self._candidate is not None and now >= self._noop_at:
+            self._tick_upgrade(now)
+        if self._paused_at is not None:
+            self._tick_paused(now)
+        elif self.revision == 3 or self._ping_at is None:
+            if now >= self._alive_until():
+                self._end(Reason.PING_TIMEOUT)
+        elif now >= self._ping_at:
+            self._ping_at = None
+            self._heard = now
+            self._send_packet(EnginePacket(PING))
+        return self._deadline() if self._is_open() else None
+
+    def _is_open(self) -> bool:
+        return self.state is State.OPEN
+
+    def _alive_until(self) -> float:
+        """When the client is given up, if nothing is heard of it."""
+        if self.revision == 3:
+            return self._heard + self._options.ping_interval + self._options.ping_timeout
+        return self._heard + self._options.ping_timeout
+
+    def _deadline(self) -> float:
+        """When something is due next."""
+        if self._paused_at is not None:
+            at = self._clock.now + self._options.ping_timeout / 4
+        elif self.revision == 4 and self._ping_at is not None:
+            at = self._ping_at
+        else:
+            at = self._alive_until()
+        return min(at, self._noop_at) if self._candidate is not None else at
+
+    def _tick_paused(self, now: float) -> None:
+        """A revision-3 client gives up when its own ping stays unanswered: better to tell it why, half way there."""
+        since = now if self._paused_at is None else self._paused_at
+        if self.revision == 3 and now >= since + self._options.ping_timeout / 2:
+            self.close(Reason.TOO_MANY_PENDING)
+
+    def _tick_upgrade(self, now: float) -> None:
+        if not self._probed_at or now >= self._probed_at + self._options.upgrade_timeout:
+            self._forget_candidate(close=True)
+            return
+        self._noop_at = now + _NOOP_INTERVAL
+        if self._answer is not None and not self._outbox:
+            self._reply([EnginePacket(NOOP)])
+
+    # --- packets -----------------------------------------------------------------------------------------------
+
+    def _packet(self, packet: EnginePacket) -> None:
+        if self.state is not State.OPEN:
+            return
+        if self.revision == 3:
+            self._heard = self._clock.now
+        kind = packet.type
+        if kind == MESSAGE:
+            self._listener.received(packet.data)
+        elif kind == PING and self.revision == 3:
+            self._send_packet(EnginePacket(PONG, packet.data))
+        elif kind == PONG and self.revision == 4:
+            if self._ping_at is None:
+                self._ping_at = self._clock.now + self._options.ping_interval
+        elif kind == CLOSE:
+            if self._answer is not None:
+                self._reply([EnginePacket(NOOP)])
+            self._end(Reason.TRANSPORT_CLOSE)
+        elif kind != NOOP:
+            self._end(Reason.PARSE_ERROR)
+
+    def _probe(self, link: Link, message: str | bytes) -> None:
+        """The little dance of the upgrade: ``2probe`` / ``3probe``, then ``5``."""
+        if message == "2probe":
+            self._probed_at = self._noop_at = self._clock.now
+            link.send_packet(EnginePacket(PONG, "probe"))
+            self._tick_upgrade(self._clock.now)
+            self._clock.wake(self, self._noop_at)
+        elif message == UPGRADE and self._probed_at:
+            self._candidate = None
+            self._probed_at = 0.0
+            self.link = link
+            if self._paused_at is not None:
+                link.pause()
+            if self._answer is not None:
+                self._reply([EnginePacket(NOOP)])
+            self._flush_link(link)
+        else:
+            self._forget_candidate(close=True)
+
+    def _forget_candidate(self, close: bool = False) -> None:
+        link, self._candidate = self._candidate, None
+        self._probed_at = 0.0
+        if close and link is not None:
+            link.close(1000, "upgrade failed")
+
+    def _send_packet(self, packet: EnginePacket) -> None:
+        if self.link is not None:
+            self.link.send_packet(packet)
+        else:
+            self._queue(packet)
+
+    # --- waiting and flushing ----------------------------------------------------------------------------------
+
+    def _queue(self, unit: Unit) -> None:
+        outbox = self._outbox
+        if outbox is None:
+            outbox = self._outbox = Outbox(self._options.outbox_bytes)
+        while not outbox.put(unit):
+            if self._options.overflow is Overflow.CLOSE or not outbox.drop_oldest():
+                self._end(Reason.SLOW)
+                return
+        if self._answer is not None:
+            self._flush_poll()
+
+    def _flush_poll(self) -> None:
+        if self._outbox:
+            self._reply(self._outbox.packets(self.revision, _PACKETS_PER_PAYLOAD, self._options.max_payload))
+        if self.state is State.CLOSING and not self._outbox:
+            self._finish()
+
+    def _reply(self, packets: Sequence[EnginePacket]) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer(list(packets))
+
+    def _flush_link(self, link: Link) -> None:
+        outbox = self._outbox
+        while outbox and link.writable and self.link is link:
+            unit = outbox.take()
+            if isinstance(unit, EnginePacket):
+                link.send_packet(unit)
+            else:
+                link.send(unit)
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def fail(self, error: ProtocolError) -> None:
+        """The client broke a rule: the session ends, with WebSocket close code 1008 or the error's own."""
+        if self._answer is not None:
+            self._reply([EnginePacket(NOOP)])
+        self._end(Reason.PARSE_ERROR, error.close_code if error.close_code != 1002 else 1008, str(error))
+
+    def _end(self, reason: str, code: int = 1000, text: str = "") -> None:
+        """Over, at once, for both sides: the link is closed, a parked GET is told."""
+        if self.state is State.CLOSED:
+            return
+        was_open = self.state is State.OPEN
+        link = self.link
+        if self._answer is not None:
+            self._reply([EnginePacket(CLOSE)])
+        self._forget_candidate(close=True)
+        self._finish()
+        if link is not None:
+            link.close(code, text or reason)
+        if was_open:
+            self._listener.closed(reason)
+
+    def _finish(self) -> None:
+        self.state = State.CLOSED
+        if self._outbox is not None:
+            self._outbox.clear()
+        self._listener.gone()

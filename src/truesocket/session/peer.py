@@ -1,0 +1,95 @@
+"""One remote peer: an Engine.IO session and the Socket.IO conversation on it.  The sans-I/O root.
+
+::
+
+    transports ── received_on / post / poll / tick ──> engine ──> Peer ──> conversation ──> members (core)
+    transports <──────── link.send / answer ────────── engine <── Peer <── conversation <── members (core)
+
+``core/`` gives a :class:`PeerListener`; ``transports/`` drive ``peer.engine``.  A test does both by hand, with bytes in
+and bytes out and no event loop (``tests/session``).
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from truesocket.codec.parcel import Parcel
+from truesocket.errors import PacketError
+from truesocket.session.conversation import Conversation, Member
+from truesocket.session.engine import Clock, Engine, EngineOptions, Link, Reason, State
+
+__all__ = ["Peer", "PeerListener"]
+
+H = TypeVar("H")
+
+
+class PeerListener(Protocol[H]):
+    """What a peer reports.  Every method is called on the one thread that drives the peer."""
+
+    def connect(self, peer: Peer[H], namespace: str, query: str, auth: dict[str, object] | None) -> Member | None:
+        """The peer asks to join ``namespace``; ``None`` where that does not exist."""
+
+    def closed(self, peer: Peer[H], reason: str) -> None:
+        """The peer left, with all its namespaces; reported once."""
+
+    def gone(self, peer: Peer[H]) -> None:
+        """Its sid can be forgotten."""
+
+
+class Peer(Generic[H]):
+    """``handshake`` is the caller's own record of how the peer came in; the peer only carries it."""
+
+    __slots__ = ("_listener", "conversation", "engine", "error", "handshake")
+
+    def __init__(
+        self,
+        sid: str,
+        revision: int,
+        handshake: H,
+        listener: PeerListener[H],
+        clock: Clock,
+        options: EngineOptions,
+        *,
+        base64: bool = False,
+    ) -> None:
+        self.handshake = handshake
+        self._listener = listener
+        self.error = ""  # what the client did wrong, for the log
+        self.engine = Engine(sid, revision, self, clock, options, base64=base64)
+        self.conversation = Conversation(revision, self)
+
+    @property
+    def sid(self) -> str:
+        """The Engine.IO session id; each namespace has a Socket.IO sid of its own."""
+        return self.engine.sid
+
+    def open(self, link: Link | None) -> None:
+        """Says hello on a WebSocket, or to the first poll."""
+        self.engine.open(link)
+        self.conversation.start()
+
+    def send(self, parcel: Parcel, volatile: bool = False) -> None:
+        """One packet to the client."""
+        self.engine.send(parcel, volatile)
+
+    def close(self, reason: str = Reason.FORCED_CLOSE) -> None:
+        """Closes the whole connection, all namespaces with it."""
+        self.engine.close(reason)
+
+    def connect(self, namespace: str, query: str, auth: dict[str, object] | None) -> Member | None:
+        return self._listener.connect(self, namespace, query, auth)
+
+    def received(self, data: str | bytes) -> None:
+        if self.engine.state is not State.OPEN:
+            return
+        try:
+            self.conversation.receive(data)
+        except PacketError as error:
+            self.error = str(error)
+            self.engine.fail(error)
+
+    def closed(self, reason: str) -> None:
+        self._listener.closed(self, reason)
+
+    def gone(self) -> None:
+        self._listener.gone(self)
