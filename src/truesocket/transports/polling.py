@@ -1,0 +1,95 @@
+"""One turn of long-polling: an :class:`HttpRequest` in, an :class:`HttpReply` out, whatever the HTTP server is.
+
+The door has cut the request and asked admission already; a new session comes here with its peer opened.  A GET is
+parked on a future until the engine has something to tell; a POST is answered ``ok`` when its packets have been taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from truesocket.codec import engineio, jsons
+from truesocket.codec.engineio import EnginePacket
+from truesocket.session.engine import Engine, State
+
+__all__ = ["HttpReply", "HttpRequest", "error_reply", "payload_reply", "turn"]
+
+_ERRORS = {
+    0: (400, "Transport unknown"),
+    1: (400, "Session ID unknown"),
+    2: (400, "Bad handshake method"),
+    3: (400, "Bad request"),
+    4: (403, "Forbidden"),
+    5: (400, "Unsupported protocol version"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """``body`` is the whole body, already held against ``max_payload``."""
+
+    method: str
+    content_type: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What the door sends; ``headers`` come in addition to Content-Type and Content-Length."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=UTF-8"
+    headers: tuple[tuple[str, str], ...] = (("Cache-Control", "no-store"),)
+
+
+def error_reply(code: int, hint: str = "", status: int | None = None) -> HttpReply:
+    """The JSON error body of Engine.IO with our ``hint``: ``{"code": 1, "message": "Session ID unknown", ...}``."""
+    usual, message = _ERRORS[code]
+    content: dict[str, object] = {"code": code, "message": message}
+    if hint:
+        content["hint"] = hint
+    return HttpReply(status or usual, jsons.dumps(content)[0].encode(), "application/json")
+
+
+async def turn(engine: Engine, request: HttpRequest) -> HttpReply:
+    """One GET or POST of a session that exists."""
+    if request.method == "GET":
+        return await _get(engine)
+    return await _post(engine, request)
+
+
+async def _get(engine: Engine) -> HttpReply:
+    future: asyncio.Future[list[EnginePacket]] = asyncio.get_running_loop().create_future()
+
+    def answer(packets: list[EnginePacket]) -> None:
+        if not future.done():
+            future.set_result(packets)
+
+    if not engine.poll(answer):
+        return error_reply(3, "two GETs of one session at the same time; the session has been closed")
+    try:
+        packets = await future
+    except asyncio.CancelledError:
+        engine.poll_lost(answer)
+        raise
+    return payload_reply(engine, packets)
+
+
+def payload_reply(engine: Engine, packets: list[EnginePacket]) -> HttpReply:
+    """Packets in the form that this session reads."""
+    binary = engine.revision == 3 and not engine.base64 and engineio.needs_binary_payload(packets)
+    body = engineio.build_payload(packets, engine.revision, binary=binary)
+    return HttpReply(200, body, "application/octet-stream" if binary else "text/plain; charset=UTF-8")
+
+
+async def _post(engine: Engine, request: HttpRequest) -> HttpReply:
+    binary = request.content_type.startswith("application/octet-stream")
+    if binary and engine.revision == 4:
+        return error_reply(3, "Engine.IO 4 has no binary payloads; send binary as base64 packets of a text payload")
+    if not engine.post(request.body, binary=binary):
+        return error_reply(3, "the payload could not be read; the session has been closed")
+    while engine.paused and engine.state is State.OPEN:
+        await asyncio.sleep(0.05)  # the handlers do not keep up: the client sends its next payload after this answer
+    return HttpReply(200, b"ok", "text/html")

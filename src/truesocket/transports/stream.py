@@ -1,0 +1,127 @@
+"""A WebSocket on a raw socket: chunks in, frames out, as an ``asyncio.Protocol``.
+
+The fast way: the frames of a broadcast are one bytes object that goes to ``transport.write`` of every client, with no
+task, queue or future in between.  ``doors/uvicorn.py`` and ``doors/wsgi.py`` make one per connection; whoever receives
+its messages implements :class:`Receiver` (``session/engine.py`` does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Protocol, cast
+
+from truesocket.codec import engineio, frames
+from truesocket.codec.engineio import EnginePacket
+from truesocket.codec.frames import Opcode
+from truesocket.codec.parcel import Parcel
+from truesocket.session.engine import Link, Reason
+from truesocket.session.websocket import State, WebSocket
+
+__all__ = ["Receiver", "Stream"]
+
+#: Seconds that the other side has to answer our close frame before the connection is cut.
+_CLOSE_TIMEOUT = 5.0
+
+
+class Receiver(Protocol):
+    """Who hears what a WebSocket says."""
+
+    def received_on(self, link: Link, message: str | bytes) -> None:
+        """One whole message."""
+
+    def writable(self, link: Link) -> None:
+        """The socket takes bytes again."""
+
+    def lost(self, link: Link, reason: str) -> None:
+        """The connection is gone; reported once, whatever ended it."""
+
+
+class Stream(asyncio.Protocol):
+    """One WebSocket connection; a :class:`~truesocket.session.engine.Link` for an engine of ``revision``.
+
+    ``limit`` is the largest message taken, in bytes.  ``on_lost`` is told last of all, for the door's own books.
+    """
+
+    __slots__ = ("_reason", "_receiver", "_revision", "_transport", "_websocket", "writable")
+
+    def __init__(self, transport: asyncio.Transport, receiver: Receiver | None, revision: int, limit: int) -> None:
+        self._transport = transport
+        self._receiver = receiver
+        self._revision = revision
+        self._reason = Reason.TRANSPORT_CLOSE
+        self._websocket = WebSocket(self, limit)
+        self.writable = True
+        no_delay(transport)
+
+    # --- asyncio.Protocol --------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._websocket.receive(data)
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        if self._websocket.state is State.OPEN:
+            self.writable = True
+            if self._receiver is not None:
+                self._receiver.writable(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.writable = False
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost(self, Reason.TRANSPORT_ERROR if exc is not None else self._reason)
+
+    # --- session.engine.Link -----------------------------------------------------------------------------------
+
+    def send(self, parcel: Parcel) -> None:
+        self._transport.write(parcel.frames(self._revision))
+
+    def send_packet(self, packet: EnginePacket) -> None:
+        message = engineio.build_message(packet, self._revision)
+        if isinstance(message, str):
+            self._write(frames.build(Opcode.TEXT, message.encode()))
+        else:
+            self._write(frames.build(Opcode.BINARY, message))
+
+    def close(self, code: int, reason: str) -> None:
+        self.writable = False
+        if self._websocket.state is State.OPEN:
+            self._websocket.close(code, reason)
+            asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
+
+    def pause(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # --- session.websocket.WebSocketListener -------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        self._write(data)
+
+    def received(self, message: str | bytes) -> None:
+        if self._receiver is not None:
+            self._receiver.received_on(self, message)
+
+    def finished(self, code: int, reason: str) -> None:
+        self.writable = False
+        if code not in (1000, 1001, 1005):
+            self._reason = Reason.TRANSPORT_ERROR
+        self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+
+def no_delay(transport: asyncio.BaseTransport) -> None:
+    """Sets ``TCP_NODELAY``: an event and its attachment are two frames, and Nagle would hold the second for 40 ms."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        cast(socket.socket, sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
