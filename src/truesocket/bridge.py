@@ -1,0 +1,293 @@
+"""The one file that lets other threads in.
+
+All state lives on one event loop.  Everything that changes it (an emission, an ack, a join, a close) is a *command* in
+one FIFO, whoever gives it, so that nothing overtakes: ``join_room(r)`` and then ``emit(to=r)`` reaches the joiner, and
+two broadcasts arrive in one order everywhere.
+
+* On the loop a command runs at once where nothing waits before it, and is appended otherwise.
+* From any other thread it is appended, with one wake-up of the loop per burst; where the FIFO is full, that thread
+  waits.
+* A command may return an iterator: each step of it is one turn of the loop (a broadcast to very many clients).
+* Before a loop runs nobody is connected: commands are dropped, nobody waits.
+
+``core/server.py`` owns a :class:`Bridge`; ``core/runner.py`` uses it to come back from its threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from typing import Generic, TypeVar
+
+from truesocket.errors import AckTimeout, UsageError
+
+__all__ = ["DONE", "Bridge", "Reply", "Told"]
+
+_log = logging.getLogger("truesocket")
+
+T = TypeVar("T")
+
+Step = Iterator[object] | None
+_Command = tuple[Callable[..., Step], tuple[object, ...], int]
+
+#: Commands and bytes that may wait before a thread that gives one more has to wait as well.
+LIMIT_COMMANDS = 20_000
+LIMIT_BYTES = 64 * 1024 * 1024
+#: Commands per turn of the loop, so that reading and heartbeats get theirs.
+_TURN = 256
+
+
+class Told:
+    """What a command returns: nothing to wait for, but ``await`` does no harm.
+
+    On the loop, while the FIFO is over its limit, it carries the event that opens below it: ``await sio.emit(...)`` is
+    the back-pressure of async code.
+    """
+
+    __slots__ = ("_opens",)
+
+    def __init__(self, opens: asyncio.Event | None = None) -> None:
+        self._opens = opens
+
+    def __await__(self) -> Generator[object, None, None]:
+        if self._opens is not None:
+            yield from self._opens.wait().__await__()
+
+
+DONE = Told()
+
+
+class Reply(Generic[T]):
+    """The answer to a question: ``await reply`` on an event loop, ``reply.result(timeout)`` in a thread."""
+
+    __slots__ = ("_future", "_on_loop")
+
+    def __init__(self, on_loop: Callable[[], bool]) -> None:
+        self._future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._on_loop = on_loop
+
+    def set(self, value: T) -> None:
+        """Answers; the second answer is dropped."""
+        if not self._future.done():
+            self._future.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Answers with an error."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def done(self) -> bool:
+        """Whether the answer is there."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Waits for the answer, at most ``timeout`` seconds, then raises :class:`AckTimeout`.
+
+        Raises :class:`UsageError` on the loop itself, which would wait for ever; ``await`` it there.
+        """
+        if not self._future.done() and self._on_loop():
+            raise UsageError("result() would block the event loop; write `await` before the call instead")
+        try:
+            return self._future.result(timeout)
+        except concurrent.futures.TimeoutError as error:
+            if isinstance(error, AckTimeout):
+                raise
+            raise AckTimeout(f"no answer within {timeout} seconds") from None
+
+    def __await__(self) -> Generator[object, None, T]:
+        if self._future.done():
+            return self._future.result()
+        return (yield from asyncio.wrap_future(self._future).__await__())
+
+
+class Bridge:
+    """The way onto one event loop, and the FIFO of commands there."""
+
+    def __init__(self) -> None:
+        self.on_fork: Callable[[], None] | None = None  # called in a forked child, behind our own reset
+        self._reset()
+        _bridges.add(self)
+
+    def _reset(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._fifo: deque[_Command] = deque()
+        self._waiting = 0  # bytes in the FIFO
+        self._woken = False
+        self._rest: Iterator[object] | None = None  # the command that goes on in the next turn
+        self._running = False
+        self._lock = threading.Lock()
+        self._below = threading.Condition(self._lock)
+        self._opens: asyncio.Event | None = None
+
+    # --- the loop ----------------------------------------------------------------------------------------------
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commands run on ``loop`` from now on; called on that loop."""
+        if self.loop is not None and self.loop is not loop and not self.loop.is_closed():
+            raise UsageError(
+                "this server already runs on another event loop; make one server per loop, or let the first one end"
+            )
+        self.loop = loop
+        self._thread = threading.get_ident()
+
+    def release(self) -> None:
+        """Lets go of the loop; what still waits is dropped and waiting threads go on."""
+        with self._lock:
+            self.loop = None
+            self._thread = 0
+            self._fifo.clear()
+            self._waiting = 0
+            self._rest = None
+            self._woken = False
+            self._below.notify_all()
+        if self._opens is not None:
+            self._opens.set()
+            self._opens = None
+
+    def on_loop(self) -> bool:
+        """Whether the caller runs on *this* loop (and not on any other, such as that of a Flask ``async def`` view)."""
+        return self._thread == threading.get_ident()
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def post(self, command: Callable[..., Step], *args: object, weight: int = 0) -> Awaitable[None]:
+        """Gives a command; ``weight`` is the memory it holds while it waits, in bytes.  Returns at once on the loop."""
+        if self._thread == threading.get_ident():
+            if not self._running and self._rest is None and not self._fifo:
+                self._run(command, args)
+                return DONE
+            return self._post_on_loop(command, args, weight)
+        with self._lock:
+            while self._is_full() and self.loop is not None:
+                self._below.wait(1.0)
+            loop = self.loop
+            if loop is None:
+                return DONE
+            self._fifo.append((command, args, weight))
+            self._waiting += weight
+            if self._woken:
+                return DONE
+            self._woken = True
+        try:
+            loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # the loop has just been closed
+            self.release()
+        return DONE
+
+    def ask(self, question: Callable[..., T], *args: object) -> Reply[T]:
+        """Asks something that is answered on the loop, behind the commands given before."""
+        reply: Reply[T] = Reply(self.on_loop)
+
+        def answer() -> None:
+            try:
+                reply.set(question(*args))
+            except Exception as error:  # whatever it is, it belongs to whoever asked
+                reply.fail(error)
+
+        if self.loop is None:
+            answer()
+        else:
+            self.post(answer)
+        return reply
+
+    def _post_on_loop(self, command: Callable[..., Step], args: tuple[object, ...], weight: int) -> Awaitable[None]:
+        with self._lock:
+            self._fifo.append((command, args, weight))
+            self._waiting += weight
+            wake = not self._woken
+            self._woken = True
+        if wake and self.loop is not None:
+            self.loop.call_soon(self._drain)
+        if not self._is_full():
+            return DONE
+        if self._opens is None:
+            self._opens = asyncio.Event()
+        return Told(self._opens)
+
+    def _is_full(self) -> bool:
+        return len(self._fifo) >= LIMIT_COMMANDS or self._waiting > LIMIT_BYTES
+
+    def _drain(self) -> None:
+        """One turn of the loop: the rest of a long command, or some short ones."""
+        budget = _TURN
+        while budget > 0:
+            budget -= 1
+            if self._rest is not None:
+                if not self._step(self._rest):
+                    continue
+                break
+            with self._lock:
+                if not self._fifo:
+                    self._woken = False
+                    break
+                command, args, weight = self._fifo.popleft()
+                self._waiting -= weight
+            self._run(command, args)
+        self._open_below()
+        if self._woken and self.loop is not None:
+            self.loop.call_soon(self._drain)
+
+    def _run(self, command: Callable[..., Step], args: tuple[object, ...]) -> None:
+        self._running = True
+        try:
+            rest = command(*args)
+        except Exception:
+            _log.exception("a command failed; this is a bug in truesocket, please report it")
+            rest = None
+        finally:
+            self._running = False
+        if rest is not None and self._step(rest):
+            self._keep_going()
+
+    def _step(self, rest: Iterator[object]) -> bool:
+        """One step of a long command; ``True`` while there is more to do."""
+        self._rest = rest
+        self._running = True
+        try:
+            next(rest)
+        except StopIteration:
+            self._rest = None
+        except Exception:
+            _log.exception("a command failed; this is a bug in truesocket, please report it")
+            self._rest = None
+        finally:
+            self._running = False
+        return self._rest is not None
+
+    def _keep_going(self) -> None:
+        with self._lock:
+            wake = not self._woken
+            self._woken = True
+        if wake and self.loop is not None:
+            self.loop.call_soon(self._drain)
+
+    def _open_below(self) -> None:
+        if self._is_full():
+            return
+        with self._lock:
+            self._below.notify_all()
+        if self._opens is not None:
+            self._opens.set()
+            self._opens = None
+
+
+_bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A forked child has neither the loop's thread nor its connections: it starts from nothing."""
+    for bridge in list(_bridges):
+        bridge._reset()
+        if bridge.on_fork is not None:
+            bridge.on_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
