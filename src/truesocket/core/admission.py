@@ -1,0 +1,194 @@
+"""Who may come in: the checks of a Socket.IO request, the origin of the page, and what proxies say.
+
+Every door asks here, for long-polling and for WebSockets alike.  The order of the checks is the official server's:
+transport, session, method, protocol version, then whether this client is wanted.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from truesocket.core.config import Config
+from truesocket.core.ports import Handshake
+
+__all__ = ["Admission", "Denied", "Opening", "through_proxies"]
+
+_log = logging.getLogger("truesocket")
+
+#: The error codes of Engine.IO.
+UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, UNSUPPORTED_VERSION = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request that may go on.  ``sid`` is ``None`` where it opens a session."""
+
+    transport: str
+    sid: str | None
+    revision: int
+    base64: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A request that may not: Engine.IO's error code, and what to do about it."""
+
+    code: int
+    hint: str
+
+
+class Admission:
+    """The checks of one server.  ``tag`` is the end of the sids that this process gives out."""
+
+    def __init__(self, config: Config, tag: str) -> None:
+        self._config = config
+        self._tag = tag
+        self._told: set[str] = set()  # origins whose refusal has been logged
+
+    def read(
+        self, args: Mapping[str, str], method: str, *, is_websocket: bool, knows: Callable[[str], str | None]
+    ) -> Opening | Denied:
+        """Checks the query of a request.  ``knows(sid)`` gives the transport of a session, or ``None``."""
+        transport = args.get("transport", "")
+        if transport not in self._config.transports:
+            return Denied(UNKNOWN_TRANSPORT, self._transport_hint(transport))
+        sid = args.get("sid")
+        if sid is not None:
+            return self._read_sid(sid, transport, is_websocket, knows(sid))
+        if method != "GET":
+            return Denied(BAD_METHOD, "a session is opened with GET")
+        if transport == "websocket" and not is_websocket:
+            return Denied(
+                BAD_REQUEST,
+                "transport=websocket without an Upgrade header: a proxy on the way drops it"
+                " (see docs/how-to/behind-a-proxy.md), or the client is no WebSocket client",
+            )
+        if transport == "polling" and is_websocket:
+            return Denied(BAD_REQUEST, "a WebSocket request with transport=polling")
+        version = args.get("EIO")
+        if version not in ("3", "4"):
+            return Denied(UNSUPPORTED_VERSION, _version_hint(version))
+        return Opening(transport, None, int(version), args.get("b64") == "1")
+
+    def _read_sid(self, sid: str, transport: str, is_websocket: bool, current: str | None) -> Opening | Denied:
+        if current is None:
+            return Denied(UNKNOWN_SID, self._sid_hint(sid))
+        if not is_websocket and (transport != "polling" or current != "polling"):
+            return Denied(BAD_REQUEST, "this session has changed over to its WebSocket")
+        return Opening(transport, sid, 0, False)
+
+    def _transport_hint(self, transport: str) -> str:
+        known = " or ".join(self._config.transports)
+        if transport in ("polling", "websocket"):
+            return f"this server is open for {known} only"
+        return f"transport={transport or '(missing)'}; this server speaks {known}"
+
+    def _sid_hint(self, sid: str) -> str:
+        if sid.endswith(self._tag):
+            return "the session has ended; connect again"
+        return (
+            "another process gave this session out: several workers without sticky sessions, or a server that was"
+            " restarted meanwhile; run one worker, or let clients connect with transports: ['websocket']"
+        )
+
+    # --- the page that asks --------------------------------------------------------------------------------------
+
+    def allows_origin(self, handshake: Handshake) -> bool:
+        """Whether a page of this origin may connect; what is no page (no Origin header) may.
+
+        The default is the origin of the server itself: the same host and port, whatever the scheme, so that a proxy
+        that ends TLS does no harm.
+        """
+        origin = handshake.header("origin")
+        if not origin:
+            return True
+        allowed = self._config.cors_allowed_origins
+        if allowed is None:
+            good = _same_host(origin, handshake)
+        elif callable(allowed):
+            good = bool(allowed(origin))
+        else:
+            patterns = [allowed] if isinstance(allowed, str) else allowed
+            good = not patterns or any(fnmatch.fnmatchcase(origin, pattern) for pattern in patterns)
+        if not good:
+            self._tell(origin, handshake)
+        return good
+
+    def _tell(self, origin: str, handshake: Handshake) -> None:
+        if origin in self._told or len(self._told) > 1000:
+            return
+        self._told.add(origin)
+        _log.warning(
+            "a page from %s was refused: this server is %s://%s. If the page is yours, add it:"
+            " SocketIO(app, cors_allowed_origins=[%r])",
+            _clean(origin),
+            handshake.scheme,
+            _clean(handshake.host),
+            _clean(origin),
+        )
+
+
+def _version_hint(version: str | None) -> str:
+    if version is None:
+        return "the EIO parameter is missing: the client is no Socket.IO client, or something on the way cut the query"
+    return f"EIO={version}: this server speaks 3 (Socket.IO clients 1.x, 2.x) and 4 (clients 3.x, 4.x)"
+
+
+def _clean(text: str) -> str:
+    """Text from outside, fit for a log line."""
+    return "".join(char if char.isprintable() else "?" for char in text[:200])
+
+
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def _same_host(origin: str, handshake: Handshake) -> bool:
+    try:
+        page = urlsplit(origin)
+        server = urlsplit(f"{page.scheme}://{handshake.host}")
+        port = _PORTS.get(page.scheme)
+        return bool(page.hostname) and (page.hostname, page.port or port) == (server.hostname, server.port or port)
+    except ValueError:
+        return False
+
+
+# --- what proxies say -------------------------------------------------------------------------------------------------
+
+
+def through_proxies(handshake: Handshake, trusted: Iterable[str]) -> Handshake:
+    """The handshake as the client made it, where the connection comes from a trusted proxy.
+
+    Believes ``X-Forwarded-For`` (the last address in it that is no trusted proxy), ``-Proto`` and ``-Host``; from
+    anybody else these headers mean nothing.
+    """
+    nets = tuple(trusted)
+    if not _is_trusted(handshake.client[0], nets):
+        return handshake
+    client, scheme, headers = handshake.client, handshake.scheme, handshake.headers
+    hops = [hop.strip() for hop in handshake.header("x-forwarded-for").split(",") if hop.strip()]
+    for hop in reversed(hops):
+        client = (hop, 0)
+        if not _is_trusted(hop, nets):
+            break
+    proto = handshake.header("x-forwarded-proto").split(",")[-1].strip().lower()
+    if proto in _PORTS:
+        scheme = "https" if proto in ("https", "wss") else "http"
+    host = handshake.header("x-forwarded-host").split(",")[-1].strip()
+    if host:
+        headers = [(name, host if name == "host" else value) for name, value in headers]
+    return replace(handshake, client=client, scheme=scheme, headers=headers)
+
+
+def _is_trusted(address: str, nets: tuple[str, ...]) -> bool:
+    if "*" in nets or address in nets:
+        return True
+    try:
+        ip = ipaddress.ip_address(address)
+        return any("/" in net and ip in ipaddress.ip_network(net, strict=False) for net in nets)
+    except ValueError:
+        return False

@@ -1,0 +1,205 @@
+"""What a peer reports: found its handler, run, answered.  And the life of a socket from CONNECT to gone.
+
+Everything here runs on the loop, but for the ``_..._done`` methods: they run where the handler ran (a pool thread, or
+the loop) and come back through the FIFO of commands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from truesocket.codec import jsons, socketio
+from truesocket.codec.parcel import Parcel
+from truesocket.codec.socketio import PacketType
+from truesocket.core.registry import handler
+from truesocket.core.runner import Job, Lane
+from truesocket.core.socket import Socket, SocketState
+from truesocket.errors import Disconnected, Refused
+
+if TYPE_CHECKING:
+    from truesocket.core.server import Server
+
+__all__ = ["Dispatch"]
+
+_log = logging.getLogger("truesocket")
+
+_BROKEN_CONNECT = "The server failed while it looked at the connection"
+
+
+class Dispatch:
+    """Implements :class:`~truesocket.core.socket.SocketListener`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    # --- connect -----------------------------------------------------------------------------------------------
+
+    def connect(self, socket: Socket) -> None:
+        """A client asks to join a namespace that exists."""
+        server = self._server
+        found = server.registry.find(socket.namespace, "connect")
+        if found is None or server.config.always_connect:
+            server.bridge.post(self._accept, socket)
+        if found is not None:
+            args = found.fit((socket.auth,))
+            server.runner.run_control(Job(found, socket, "connect", args, self._connect_done))
+
+    def _connect_done(self, job: Job, result: object, error: BaseException | None) -> None:
+        refusal: dict[str, object] | None = None
+        if isinstance(error, Refused):
+            refusal = error.payload
+        elif error is not None:
+            _log_failure(job, error)
+            refusal = {"message": _BROKEN_CONNECT}
+        elif result is False:
+            refusal = Refused().payload
+        if refusal is None:
+            self._server.bridge.post(self._accept, job.socket)
+        else:
+            self._server.bridge.post(self._refuse, job.socket, refusal)
+
+    def _accept(self, socket: Socket) -> None:
+        if socket.state is not SocketState.CONNECTING:
+            return  # always_connect had accepted it before
+        server = self._server
+        socket.state = SocketState.CONNECTED
+        server.space(socket.namespace).members[socket.sid] = socket
+        socket.peer.conversation.accept(socket.namespace, socket.sid)
+        held, socket.held = socket.held, None
+        for command, args in held or ():
+            command(*args)
+        socket.engine.resume()
+        if socket.reason is not None:
+            self.left(socket, socket.reason)
+
+    def _refuse(self, socket: Socket, payload: dict[str, object]) -> None:
+        if socket.state is SocketState.CONNECTED:  # always_connect
+            self.close(socket)
+            return
+        socket.held = None
+        if socket.reason is None:
+            try:
+                socket.peer.conversation.refuse(socket.namespace, payload)
+            except TypeError:
+                _log.exception("what the connect handler of %s refused with cannot be sent", socket.namespace)
+                socket.peer.conversation.refuse(socket.namespace, Refused().payload)
+        self._gone(socket)
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def event(self, socket: Socket, name: str, args: list[object], id: int | None, size: int) -> None:
+        """The client sent an event; its handler starts behind those of the events before it."""
+        found = self._server.registry.find(socket.namespace, name)
+        if found is None:
+            return
+        given = (name, *args) if found.serves == "*" else tuple(args)
+        done = self._event_done if id is None else _Answer(self, id)
+        lane = socket.lane
+        if lane is None:
+            lane = socket.lane = Lane(self._server.runner, socket.engine)
+        lane.push(Job(found, socket, name, given, done, size))
+
+    def _event_done(self, job: Job, result: object, error: BaseException | None) -> None:
+        if error is not None:
+            _log_failure(job, error)
+
+    def answer(self, job: Job, id: int, result: object, error: BaseException | None) -> None:
+        """A handler has ended whose client waits for an ack."""
+        if error is not None:
+            _log_failure(job, error)
+            return
+        args = result if isinstance(result, tuple) else () if result is None else (result,)
+        try:
+            data, attachments = jsons.dumps(list(args), self._server.json_default)
+        except Exception as problem:  # also what an application's json default raises
+            _log_failure(job, problem, "returned what JSON cannot hold")
+            return
+        kind = PacketType.BINARY_ACK if attachments else PacketType.ACK
+        text = socketio.build(kind, job.socket.namespace, id=id, data=data, attachments=len(attachments))
+        parcel = Parcel(text, attachments)
+        self._server.bridge.post(job.socket.send, parcel, weight=parcel.size)
+
+    def run_callback(self, socket: Socket, callback: Callable[..., object], args: list[object]) -> None:
+        """The answer to an ``emit(..., callback=)`` has come."""
+        job = Job(handler(callback, "ack"), socket, "ack", tuple(args), self._event_done)
+        self._server.runner.run_control(job)
+
+    # --- disconnect --------------------------------------------------------------------------------------------
+
+    def close(self, socket: Socket) -> None:
+        """The application sends the client out of the namespace."""
+        if socket.state is SocketState.CONNECTED:
+            socket.peer.conversation.disconnect(socket.namespace)
+            self.left(socket, "server namespace disconnect")
+        elif socket.state is SocketState.CONNECTING:
+            socket.hold(self.close, socket)
+
+    def left(self, socket: Socket, reason: str) -> None:
+        """The client is out, whoever wanted it; the disconnect handler runs once."""
+        server = self._server
+        if socket.state is SocketState.CONNECTING:
+            socket.reason = reason  # connect runs to its end first
+            return
+        if socket.state is not SocketState.CONNECTED:
+            return
+        space = server.space(socket.namespace)
+        socket.rooms_before = frozenset(space.rooms.rooms(socket))
+        socket.state = SocketState.LEAVING
+        socket.reason = reason
+        socket.left_at = server.now
+        space.members.pop(socket.sid, None)
+        space.rooms.leave_all(socket)
+        socket.lose_acks()
+        if socket.lane is None:
+            self._run_disconnect(socket)
+        else:
+            socket.lane.depart(lambda: self._run_disconnect(socket))
+
+    def _run_disconnect(self, socket: Socket) -> None:
+        found = self._server.registry.find(socket.namespace, "disconnect")
+        if found is None:
+            self._gone(socket)
+            return
+        reason = self._server.reason_words.get(socket.reason or "", socket.reason)
+        args = found.fit((reason,))
+        self._server.runner.run_control(Job(found, socket, "disconnect", args, self._disconnect_done))
+
+    def _disconnect_done(self, job: Job, result: object, error: BaseException | None) -> None:
+        if error is not None:
+            _log_failure(job, error)
+        self._server.bridge.post(self._gone, job.socket)
+
+    def _gone(self, socket: Socket) -> None:
+        socket.state = SocketState.GONE
+        self._server.forget(socket)
+
+
+class _Answer:
+    """``done`` of a job whose client waits for the ack ``id``."""
+
+    __slots__ = ("_dispatch", "_id")
+
+    def __init__(self, dispatch: Dispatch, id: int) -> None:
+        self._dispatch = dispatch
+        self._id = id
+
+    def __call__(self, job: Job, result: object, error: BaseException | None) -> None:
+        self._dispatch.answer(job, self._id, result, error)
+
+
+def _log_failure(job: Job, error: BaseException, what: str = "failed") -> None:
+    """One record per failure, with everything that finds the place."""
+    if isinstance(error, Disconnected):
+        _log.info("%s of %s ended: its client left (%s)", job.handler.where, job.socket.sid, error.reason)
+        return
+    _log.error(
+        "handler %s %s: event %r, namespace %s, sid %s",
+        job.handler.where,
+        what,
+        job.event,
+        job.socket.namespace,
+        job.socket.sid,
+        exc_info=error,
+    )

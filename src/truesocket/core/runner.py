@@ -1,0 +1,455 @@
+"""Any handler, one way to run it: ``async def`` on the loop, ``def`` in a pool of threads.
+
+Each client has a *lane* per namespace.  Its handlers start in the order in which the events arrived: one thread takes
+them up one after another, so short handlers never overlap and a burst costs one wake-up.  A handler that takes longer
+than ``OVERTAKE`` seconds is left to itself and the next event gets another thread, up to ``handlers_per_client`` of
+them; that is how an endless loop stalls nobody, not even its own client.  With ``async_handlers=False`` nobody
+overtakes.  ``connect``, ``disconnect`` and acks have a pool of their own, which event handlers cannot fill.
+
+::
+
+    push ──> pending ──> head thread: job, job, job ... ──> leave
+                 └────── head busy for OVERTAKE s: a new head takes over
+
+Lane state belongs to the loop.  A thread touches three things of it: it pops from ``pending`` (atomic), writes
+``started`` and reads ``head``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import logging
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+from truesocket.bridge import Bridge
+from truesocket.core.config import Config
+from truesocket.core.ports import Surroundings
+from truesocket.core.registry import Handler
+from truesocket.core.socket import Socket
+from truesocket.session.engine import Engine
+
+__all__ = ["OVERTAKE", "Bare", "Job", "Lane", "Pool", "Runner"]
+
+_log = logging.getLogger("truesocket")
+
+T = TypeVar("T")
+
+#: Seconds that a handler may take before the next event of its client is given to another thread.
+OVERTAKE = 0.01
+#: Seconds after which an idle thread ends.
+_IDLE = 10.0
+#: Threads for connect, disconnect and acks at most.
+_CONTROL_THREADS = 512
+#: Jobs that a thread takes up in a row while other clients wait.
+_FAIR = 16
+#: Seconds between two warnings that threads run short.
+_SHORTAGE_INTERVAL = 60.0
+
+
+class Bare:
+    """No surroundings: the handler alone.  For applications without Flask."""
+
+    def call(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
+        return handler.function(*args)
+
+    async def acall(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
+        result: object = await handler.function(*args)  # type: ignore[misc]  # an async def
+        return result
+
+
+class Job:
+    """One call of one handler.  ``done`` is called where it ran, with its result or its exception."""
+
+    __slots__ = ("args", "done", "event", "handler", "size", "socket")
+
+    def __init__(
+        self,
+        handler: Handler,
+        socket: Socket,
+        event: str,
+        args: tuple[object, ...],
+        done: Callable[[Job, object, BaseException | None], None],
+        size: int = 0,
+    ) -> None:
+        self.handler = handler
+        self.socket = socket
+        self.event = event
+        self.args = args
+        self.done = done
+        self.size = size
+
+
+class _Worker:
+    """A thread of a pool, and what it is busy with."""
+
+    __slots__ = ("busy_with", "since", "socket")
+
+    def __init__(self) -> None:
+        self.busy_with: str | None = None
+        self.socket: Socket | None = None
+        self.since = 0.0
+
+
+class Pool:
+    """An elastic pool of daemon threads: it grows up to ``most``, idle ones end, exit never waits for it.
+
+    Also an executor in the sense of ``loop.run_in_executor`` (:meth:`submit`).
+    """
+
+    def __init__(self, name: str, most: int, on_short: Callable[[Pool], None] | None = None) -> None:
+        self.name = name
+        self.most = most
+        self._on_short = on_short
+        self._queue: queue.SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._count = 0
+        self.backlog = 0  # jobs that no thread has been found for
+        self.workers: set[_Worker] = set()
+
+    def start(self, function: Callable[..., object], *args: object) -> None:
+        """Runs ``function(*args)`` in a thread; it must not raise."""
+        spawn = short = False
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._threads < self.most:
+                self._threads += 1
+                self._count += 1
+                spawn = True
+            else:
+                self.backlog += 1
+                short = True
+        self._queue.put((function, args))
+        if spawn:
+            threading.Thread(target=self._work, name=f"{self.name}-{self._count}", daemon=True).start()
+        if short and self._on_short is not None:
+            self._on_short(self)
+
+    def submit(self, function: Callable[..., T], /, *args: object, **kwargs: object) -> concurrent.futures.Future[T]:
+        """Runs a function and gives a future of its result (``concurrent.futures.Executor.submit``)."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = function(*args, **kwargs)
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+
+        self.start(run)
+        return future
+
+    @property
+    def size(self) -> int:
+        """Threads alive."""
+        return self._threads
+
+    def busy(self) -> list[tuple[float, str]]:
+        """What the threads are doing: (since, name of the handler), longest first."""
+        return sorted((worker.since, worker.busy_with) for worker in list(self.workers) if worker.busy_with)
+
+    def _work(self) -> None:
+        worker = _Worker()
+        _here.worker = worker
+        self.workers.add(worker)
+        try:
+            while True:
+                try:
+                    function, args = self._queue.get(timeout=_IDLE)
+                except queue.Empty:
+                    with self._lock:
+                        if self._idle == 0:  # somebody has just counted on this thread
+                            continue
+                        self._idle -= 1
+                        self._threads -= 1
+                        return
+                try:
+                    function(*args)
+                except BaseException:
+                    _log.exception("a job failed; this is a bug in truesocket, please report it")
+                del function, args
+                worker.busy_with = worker.socket = None
+                with self._lock:
+                    if self.backlog:
+                        self.backlog -= 1
+                    else:
+                        self._idle += 1
+        finally:
+            self.workers.discard(worker)
+
+
+class _Here(threading.local):
+    worker: _Worker | None = None
+
+
+_here = _Here()
+
+
+class Lane:
+    """The handlers of one client in one namespace.  Touched by the loop, but for the three things named above."""
+
+    __slots__ = (
+        "_bytes_in",
+        "_bytes_out",
+        "_departure",
+        "_engine",
+        "_full",
+        "_head",
+        "_pending",
+        "_runner",
+        "_running",
+        "_started",
+    )
+
+    def __init__(self, runner: Runner, engine: Engine) -> None:
+        self._runner = runner
+        self._engine = engine
+        self._pending: deque[Job] = deque()
+        self._head: object = None  # the token of the thread or task that may take up the next job
+        self._running = 0
+        self._started = 0.0  # when the head took up its job
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._departure: Callable[[], None] | None = None
+        self._full = False  # we have stopped reading this client
+
+    def push(self, job: Job) -> None:
+        """The next event of this client."""
+        self._pending.append(job)
+        self._bytes_in += job.size
+        self._advance()
+        if self._pending and self._is_over(1):
+            self._full = True
+            self._engine.pause()
+
+    def depart(self, then: Callable[[], None]) -> None:
+        """The client has left: calls ``then`` when what it had sent has been taken up, at the latest in a second."""
+        if not self._pending:
+            then()
+            return
+        self._departure = then
+        self._runner.later(1.0, self._departed)
+
+    def unstick(self) -> bool:
+        """Looks whether the head has been busy for too long; ``True`` while there is something to watch."""
+        self._advance()
+        return bool(self._pending) and self._running < self._runner.config.handlers_per_client
+
+    def _departed(self) -> None:
+        then, self._departure = self._departure, None
+        if then is not None:
+            then()
+
+    def _is_over(self, part: float) -> bool:
+        config = self._runner.config
+        return (
+            len(self._pending) > config.max_pending_events * part
+            or self._bytes_in - self._bytes_out > config.max_pending_bytes * part
+        )
+
+    def _advance(self) -> None:
+        """Takes up what may be taken up now; looks again later where a head is busy."""
+        runner = self._runner
+        config = runner.config
+        while self._pending and self._running < config.handlers_per_client:
+            if self._head is not None and not (config.async_handlers and time.monotonic() - self._started >= OVERTAKE):
+                break
+            token = object()
+            self._head, self._started = token, time.monotonic()
+            try:
+                job = self._pending.popleft()
+            except IndexError:  # the head before this one has just taken it
+                self._head = None
+                break
+            self._running += 1
+            self._bytes_out += job.size
+            if job.handler.is_async:
+                self._start_task(job, token)
+            else:
+                runner.events.start(self._drain, job, token)
+        if self._pending and config.async_handlers:
+            runner.watch(self)
+        if not self._pending:
+            self._departed()
+
+    def _start_task(self, job: Job, token: object) -> None:
+        if self._runner.config.async_handlers and self._head is token:
+            self._head = None  # a task keeps nobody waiting
+        self._runner.start_task(self._task(job, token))
+
+    async def _task(self, job: Job, token: object) -> None:
+        try:
+            await self._runner.run_task(job)
+        finally:
+            self._leave(token)
+
+    def _take_up_task(self, job: Job, token: object) -> None:
+        """The head thread met an ``async def`` handler: that goes on here, on the loop."""
+        self._start_task(job, token)
+        self._advance()
+
+    def _leave(self, token: object) -> None:
+        self._running -= 1
+        if self._head is token:
+            self._head = None
+        self._advance()
+        self._relieve()
+
+    def _relieve(self) -> None:
+        if not self._pending:
+            self._departed()
+        if self._full and not self._is_over(0.5):
+            self._full = False
+            self._engine.resume()
+
+    def _drain(self, job: Job, token: object) -> None:
+        """In a pool thread: takes up jobs one after another while this thread is the head."""
+        runner = self._runner
+        left = _FAIR
+        while True:
+            runner.run_here(job)
+            left -= 1
+            if self._head is not token or (left <= 0 and runner.events.backlog):
+                break
+            self._started = time.monotonic()
+            try:
+                job = self._pending.popleft()
+            except IndexError:
+                break
+            self._bytes_out += job.size
+            if self._departure is not None or self._full:
+                runner.bridge.post(self._relieve)
+            if job.handler.is_async:
+                runner.bridge.post(self._take_up_task, job, token)
+                return
+        runner.bridge.post(self._leave, token)
+
+
+class Runner:
+    """The pools, the tasks and the lanes of one server."""
+
+    def __init__(self, config: Config, bridge: Bridge, surroundings: Surroundings) -> None:
+        self.config = config
+        self.bridge = bridge
+        self.surroundings = surroundings
+        self._context = contextvars.copy_context()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watched: set[Lane] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._warned_at = -_SHORTAGE_INTERVAL
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts from nothing: a forked child has none of its parent's threads and tasks."""
+        self.events = Pool("truesocket", self.config.handler_threads, self._warn_short)
+        self.control = Pool("truesocket-control", _CONTROL_THREADS)
+        self.stop()
+
+    def stop(self) -> None:
+        """The loop ends: watches nothing more.  Threads end by themselves."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._watched.clear()
+        self._tasks.clear()
+
+    def run_control(self, job: Job) -> None:
+        """Runs connect, disconnect or an ack callback: never behind event handlers."""
+        if job.handler.is_async:
+            self.start_task(self.run_task(job))
+        else:
+            self.control.start(self.run_here, job)
+
+    def run_here(self, job: Job) -> None:
+        """Runs a ``def`` handler in this thread, in a context of its own."""
+        worker = _here.worker
+        if worker is not None:
+            worker.since = time.monotonic()
+            worker.busy_with = job.handler.where
+            worker.socket = job.socket
+        try:
+            result = self._context.copy().run(self.surroundings.call, job.handler, job.socket, job.event, job.args)
+        except BaseException as error:  # also SystemExit and Disconnected: a handler ends, not the thread
+            job.done(job, None, error)
+        else:
+            job.done(job, result, None)
+
+    async def run_task(self, job: Job) -> None:
+        """Runs an ``async def`` handler on the loop."""
+        try:
+            result = await self.surroundings.acall(job.handler, job.socket, job.event, job.args)
+        except asyncio.CancelledError as error:
+            job.done(job, None, error)
+            raise
+        except Exception as error:
+            job.done(job, None, error)
+        else:
+            job.done(job, result, None)
+
+    def start_task(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Starts a coroutine on the loop and keeps it alive."""
+        loop = self.bridge.loop
+        if loop is None:
+            coroutine.close()
+            return
+        task = loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """Blocking work for the loop: runs in the control pool, in a copy of the caller's context."""
+        context = contextvars.copy_context()
+        return await asyncio.wrap_future(self.control.submit(context.run, function, *args))
+
+    def later(self, delay: float, function: Callable[[], None]) -> None:
+        """Calls ``function`` on the loop after ``delay`` seconds."""
+        if self.bridge.loop is not None:
+            self.bridge.loop.call_later(delay, function)
+
+    def watch(self, lane: Lane) -> None:
+        """Looks after a lane whose next event waits for a busy handler."""
+        self._watched.add(lane)
+        if self._timer is None and self.bridge.loop is not None:
+            self._timer = self.bridge.loop.call_later(OVERTAKE, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        watched, self._watched = self._watched, set()
+        for lane in watched:
+            if lane.unstick():
+                self.watch(lane)
+
+    def handlers_of(self, socket: Socket) -> list[str]:
+        """Which handlers of this client run in threads at the moment."""
+        return sorted(
+            {worker.busy_with for worker in list(self.events.workers) if worker.socket is socket and worker.busy_with}
+        )
+
+    def _warn_short(self, pool: Pool) -> None:
+        now = time.monotonic()
+        if now - self._warned_at < _SHORTAGE_INTERVAL:
+            return
+        self._warned_at = now
+        busy = pool.busy()
+        longest = {name: now - since for since, name in reversed(busy)}
+        counts = Counter(name for _, name in busy)
+        lines = "".join(
+            f"\n    {counts[name]} x {name}, the longest for {longest[name]:.0f} s" for name, _ in counts.most_common(5)
+        )
+        _log.warning(
+            "handler threads run short: all %d are busy and new events wait. Held longest by:%s\n"
+            "Let these handlers end, move endless loops to socketio.start_background_task, or raise handler_threads.",
+            pool.most,
+            lines,
+        )

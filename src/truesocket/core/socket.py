@@ -1,0 +1,212 @@
+"""The user's handle on one client in one namespace, and that client's life.
+
+==========  =================================================================================================
+state       what holds
+==========  =================================================================================================
+CONNECTING  the connect handler runs; events that arrive are held; joins and emits to it apply on acceptance,
+            behind the CONNECT reply, and vanish on refusal
+CONNECTED   events, joins, emits
+LEAVING     the disconnect handler runs, once, and only after an accepted connect; ``rooms()`` and the session
+            answer as before; nothing is delivered
+GONE        naming it raises :class:`~truesocket.errors.UnknownSid`
+==========  =================================================================================================
+
+``core/dispatch.py`` moves it from state to state; ``session/conversation.py`` calls the three ``Member`` methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from truesocket.codec.parcel import Parcel
+from truesocket.core.ports import Handshake
+from truesocket.session.peer import Peer
+
+if TYPE_CHECKING:
+    from truesocket.core.runner import Lane
+    from truesocket.core.server import Server
+
+__all__ = ["Ack", "Socket", "SocketListener", "SocketState"]
+
+
+class SocketState(Enum):
+    """See the table above."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+class SocketListener(Protocol):
+    """What a socket passes on: ``core/dispatch.py``."""
+
+    def event(self, socket: Socket, name: str, args: list[object], id: int | None, size: int) -> None:
+        """The client sent an event."""
+
+    def left(self, socket: Socket, reason: str) -> None:
+        """The client left this namespace."""
+
+
+class Ack:
+    """Somebody waits for the answer to an event: ``answered(args)``, or ``lost()`` where the client left first."""
+
+    __slots__ = ("answered", "lost")
+
+    def __init__(self, answered: Callable[[list[object]], None], lost: Callable[[], None]) -> None:
+        self.answered = answered
+        self.lost = lost
+
+
+class Socket:
+    """One client in one namespace.  ``sid`` is its name, and the name of the room that it is always in.
+
+    ``auth`` is what it gave at CONNECT, ``data`` a dict for the application, ``extra`` belongs to the face that serves
+    the application (Flask).
+    """
+
+    __slots__ = (
+        "_acks",
+        "_data",
+        "_listener",
+        "_next_ack",
+        "auth",
+        "engine",
+        "extra",
+        "held",
+        "lane",
+        "left_at",
+        "namespace",
+        "peer",
+        "query",
+        "reason",
+        "rooms_before",
+        "server",
+        "sid",
+        "state",
+        "warned",
+    )
+
+    def __init__(
+        self,
+        server: Server,
+        listener: SocketListener,
+        peer: Peer[Handshake],
+        namespace: str,
+        sid: str,
+        query: str,
+        auth: dict[str, object] | None,
+    ) -> None:
+        self.server = server
+        self.peer = peer
+        self.engine = peer.engine
+        self.namespace = namespace
+        self.sid = sid
+        self.query = query
+        self.auth = auth
+        self.state = SocketState.CONNECTING
+        self.reason: str | None = None  # why it left
+        self.left_at: float | None = None
+        self.warned = False
+        self.held: list[tuple[Callable[..., object], tuple[object, ...]]] | None = None
+        self.rooms_before: frozenset[Hashable] = frozenset()
+        self.lane: Lane | None = None
+        self.extra: object = None
+        self._listener = listener
+        self._data: dict[str, object] | None = None
+        self._acks: dict[int, Ack] | None = None
+        self._next_ack = 0
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.sid} in {self.namespace}, {self.state.value}, {self.transport}>"
+
+    @property
+    def handshake(self) -> Handshake:
+        """How the client came in."""
+        return self.peer.handshake
+
+    @property
+    def transport(self) -> str:
+        """``"websocket"`` or ``"polling"``, at this moment."""
+        return self.engine.transport
+
+    @property
+    def data(self) -> dict[str, object]:
+        """Whatever the application wants to remember of this client."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    # --- what applications do with it --------------------------------------------------------------------------
+
+    def emit(self, event: str, *args: object, volatile: bool = False) -> Awaitable[None]:
+        """Sends an event to this client."""
+        self.server.check_orphan(self)
+        return self.server.emit(event, *args, to=self.sid, namespace=self.namespace, volatile=volatile)
+
+    def join(self, room: Hashable) -> Awaitable[None]:
+        """Enters a room."""
+        return self.server.join(self.sid, room, namespace=self.namespace)
+
+    def leave(self, room: Hashable) -> Awaitable[None]:
+        """Leaves a room."""
+        return self.server.leave(self.sid, room, namespace=self.namespace)
+
+    def disconnect(self) -> Awaitable[None]:
+        """Sends the client out of this namespace."""
+        return self.server.disconnect(self.sid, namespace=self.namespace)
+
+    # --- core --------------------------------------------------------------------------------------------------
+
+    def hold(self, command: Callable[..., object], *args: object) -> None:
+        """Keeps a command until the client is accepted."""
+        if self.held is None:
+            self.held = []
+        self.held.append((command, args))
+
+    def send(self, parcel: Parcel, volatile: bool = False) -> None:
+        """One packet to the client, now or on acceptance."""
+        if self.state is SocketState.CONNECTED:
+            self.engine.send(parcel, volatile)
+        elif self.state is SocketState.CONNECTING:
+            self.hold(self.send, parcel, volatile)
+
+    def expect(self, ack: Ack) -> int:
+        """Registers who waits for an answer; returns the id to send."""
+        if self._acks is None:
+            self._acks = {}
+        id = self._next_ack
+        self._next_ack += 1
+        self._acks[id] = ack
+        return id
+
+    def forget(self, ack: Ack) -> None:
+        """Nobody waits for this answer any more."""
+        if self._acks is not None:
+            self._acks = {id: waiting for id, waiting in self._acks.items() if waiting is not ack}
+
+    def lose_acks(self) -> None:
+        """The client left: everybody who waits for its answer is told now."""
+        acks, self._acks = self._acks, None
+        for ack in (acks or {}).values():
+            ack.lost()
+
+    # --- session.conversation.Member ---------------------------------------------------------------------------
+
+    def received_event(self, name: str, args: list[object], id: int | None, size: int) -> None:
+        if self.state is SocketState.CONNECTED:
+            self._listener.event(self, name, args, id, size)
+        elif self.state is SocketState.CONNECTING:
+            self.hold(self._listener.event, self, name, args, id, size)
+            if self.held is not None and len(self.held) > self.server.config.max_pending_events:
+                self.engine.pause()
+
+    def received_ack(self, id: int, args: list[object]) -> None:
+        ack = self._acks.pop(id, None) if self._acks is not None else None
+        if ack is not None:
+            ack.answered(args)
+
+    def left(self) -> None:
+        self._listener.left(self, "client namespace disconnect")
