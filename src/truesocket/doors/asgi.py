@@ -1,0 +1,350 @@
+"""Any ASGI server: HTTP requests become polling turns, WebSocket messages go to a peer, the rest to the application.
+
+The host frames WebSockets itself, so this door joins the staircase at the Engine.IO layer.  A host's ``send`` is a
+coroutine: one task per client writes what waits, and only while something waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from truesocket.browser import asset
+from truesocket.codec import engineio
+from truesocket.codec.engineio import EnginePacket
+from truesocket.codec.parcel import Parcel
+from truesocket.core.admission import Denied, Opening
+from truesocket.core.ports import Handshake
+from truesocket.core.server import Server
+from truesocket.doors.entrance import Entrance, Prepare
+from truesocket.session.engine import Engine, Reason
+from truesocket.session.peer import Peer
+from truesocket.transports import polling
+from truesocket.transports.polling import HttpReply, HttpRequest
+
+__all__ = ["ASGIApp", "App", "Receive", "Scope", "Send"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: Bytes handed to the host at most before the client's outbox takes over.
+_HIGH_WATER = 64 * 1024
+
+
+class ASGIApp:
+    """An ASGI application: Socket.IO at its own path, ``other`` everywhere else.
+
+    ``prepare`` sees each handshake first (``doors/entrance.py``).  Without ``other``, every other path is a 404.
+    """
+
+    def __init__(self, server: Server, other: App | None = None, *, prepare: Prepare | None = None) -> None:
+        self.entrance = Entrance(server, prepare)
+        self._other = other
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        handshake = _handshake(scope)
+        if self.entrance.is_ours(handshake.path):
+            self.entrance.start("asgi")
+            if kind == "websocket":
+                await self._websocket(handshake, receive, send)
+            else:
+                await self._http(scope["method"], handshake, receive, send)
+        elif self._other is not None:
+            await self._pass_on(self._other, handshake, scope, receive, send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            await _send_reply(send, HttpReply(404, b"Not Found"))
+
+    async def _pass_on(self, other: App, handshake: Handshake, scope: Scope, receive: Receive, send: Send) -> None:
+        """To the application, which sees the client as we do: behind the trusted proxies."""
+        if handshake.header("x-forwarded-for") or handshake.header("x-forwarded-proto"):
+            seen = self.entrance.behind_proxies(handshake)
+            scheme = seen.scheme if scope["type"] == "http" else seen.scheme.replace("http", "ws")
+            scope = {**scope, "client": list(seen.client), "scheme": scheme}
+        await other(scope, receive, send)
+
+    # --- lifespan ------------------------------------------------------------------------------------------------
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starts and stops the server with its host; an application with a lifespan of its own gets it, too."""
+        fast = "truesocket.doors.uvicorn" in sys.modules  # its only importers put it in uvicorn's place
+        self.entrance.start("uvicorn" if fast else "asgi")
+
+        seen: set[str] = set()
+
+        async def receive_on() -> MutableMapping[str, Any]:
+            message = await receive()
+            seen.add(message["type"])
+            if message["type"] == "lifespan.shutdown":
+                self.entrance.stop()
+            return message
+
+        async def send_on(message: MutableMapping[str, Any]) -> None:
+            seen.add(message["type"])
+            await send(message)
+
+        if self._other is not None:
+            try:
+                await self._other(scope, receive_on, send_on)
+            except Exception:
+                if "lifespan.startup.complete" in seen:
+                    raise  # else: an application that knows no lifespan
+        if "lifespan.startup" not in seen:
+            await receive_on()
+        if not seen & {"lifespan.startup.complete", "lifespan.startup.failed"}:
+            await send({"type": "lifespan.startup.complete"})
+            await receive_on()
+            await send({"type": "lifespan.shutdown.complete"})
+
+    # --- HTTP ----------------------------------------------------------------------------------------------------
+
+    async def _http(self, method: str, handshake: Handshake, receive: Receive, send: Send) -> None:
+        rest = self.entrance.rest(handshake.path)
+        if rest:
+            await _send_reply(send, _static(rest, method, handshake))
+            return
+        seen = self.entrance.prepared(handshake)
+        if not isinstance(seen, Handshake):
+            seen = await seen
+        cors = self.entrance.cors_headers(seen)
+        if method == "OPTIONS":
+            await _send_reply(send, HttpReply(204, b"", headers=()), cors)
+            return
+        opening = self.entrance.read(seen, method, is_websocket=False)
+        if isinstance(opening, Denied):
+            reply: HttpReply | None = polling.error_reply(opening.code, opening.hint)
+        else:
+            reply = await self._turn(seen, opening, method, receive)
+        if reply is not None:
+            await _send_reply(send, reply, cors)
+
+    async def _turn(self, handshake: Handshake, opening: Opening, method: str, receive: Receive) -> HttpReply | None:
+        """One GET or POST; ``None`` where the client went away meanwhile."""
+        if opening.sid is None:
+            found = self.entrance.welcome(handshake, opening)
+            if isinstance(found, HttpReply):
+                return found
+            found.open(None)
+            peer = found
+        else:
+            peer = self.entrance.server.peers[opening.sid]
+        if method not in ("GET", "POST"):
+            return polling.error_reply(2, "a session speaks GET and POST", status=400)
+        body = await _body(receive, self.entrance.server.config.max_payload) if method == "POST" else b""
+        if body is None:
+            peer.close(Reason.TRANSPORT_ERROR)
+            return HttpReply(413, b"the payload is larger than max_payload; the session has been closed")
+        request = HttpRequest(method, handshake.header("content-type"), body)
+        return await _until_gone(polling.turn(peer.engine, request), receive)
+
+    # --- WebSocket -----------------------------------------------------------------------------------------------
+
+    async def _websocket(self, handshake: Handshake, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        handshake.transport = "websocket"
+        seen = self.entrance.prepared(handshake)
+        if not isinstance(seen, Handshake):
+            seen = await seen
+        opening = self.entrance.read(seen, "GET", is_websocket=True)
+        if isinstance(opening, Denied):
+            await send({"type": "websocket.close", "code": 1008, "reason": opening.hint[:100]})
+            return
+        peer: Peer[Handshake] | HttpReply | None = None
+        if opening.sid is None:
+            peer = self.entrance.welcome(seen, opening)
+            if isinstance(peer, HttpReply):
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            engine = peer.engine
+        else:
+            engine = self.entrance.server.peers[opening.sid].engine
+        await send({"type": "websocket.accept"})
+        link = AsgiLink(engine, send)
+        if isinstance(peer, Peer):
+            peer.open(link)
+        elif not engine.probe(link):
+            link.close(1000, "this session has its WebSocket already")
+        await link.run(receive)
+
+
+class AsgiLink:
+    """A WebSocket that the host frames; a :class:`~truesocket.session.engine.Link`."""
+
+    __slots__ = ("_closing", "_engine", "_flusher", "_readable", "_send", "_size", "_waiting", "writable")
+
+    def __init__(self, engine: Engine, send: Send) -> None:
+        self._engine = engine
+        self._send = send
+        self._waiting: deque[str | bytes] = deque()
+        self._size = 0
+        self._flusher: asyncio.Task[None] | None = None
+        self._closing: tuple[int, str] | None = None
+        self._readable = asyncio.Event()
+        self._readable.set()
+        self.writable = True
+
+    async def run(self, receive: Receive) -> None:
+        """Reads until the connection ends."""
+        limit = self._engine.max_payload
+        reason = Reason.TRANSPORT_CLOSE
+        while True:
+            await self._readable.wait()
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                if event.get("code", 1005) not in (1000, 1001, 1005):
+                    reason = Reason.TRANSPORT_ERROR if event.get("code") != 1006 else Reason.TRANSPORT_CLOSE
+                break
+            text: str | None = event.get("text")
+            message = text if text is not None else event.get("bytes", b"")
+            if len(message) > limit:
+                self.close(1009, f"a message of more than {limit} bytes")
+                continue
+            self._engine.received_on(self, message)
+        self.writable = False
+        self._waiting.clear()
+        if self._flusher is not None:
+            self._flusher.cancel()
+        self._engine.lost(self, reason)
+
+    def send(self, parcel: Parcel) -> None:
+        for message in parcel.messages(self._engine.revision):
+            self._put(message)
+
+    def send_packet(self, packet: EnginePacket) -> None:
+        self._put(engineio.build_message(packet, self._engine.revision))
+
+    def close(self, code: int, reason: str) -> None:
+        self.writable = False
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._readable.set()
+            self._flush()
+
+    def pause(self) -> None:
+        self._readable.clear()
+
+    def resume(self) -> None:
+        self._readable.set()
+
+    def _put(self, message: str | bytes) -> None:
+        if self._closing is not None:
+            return
+        self._waiting.append(message)
+        self._size += len(message)
+        if self._size > _HIGH_WATER:
+            self.writable = False
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._flusher is None:
+            self._flusher = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                message = self._waiting.popleft()
+                kind = "text" if isinstance(message, str) else "bytes"
+                await self._send({"type": "websocket.send", kind: message})
+                self._size -= len(message)
+                if not self.writable and self._closing is None and self._size <= _HIGH_WATER // 2:
+                    self.writable = True
+                    self._engine.writable(self)
+            if self._closing is not None:
+                code, reason = self._closing
+                await self._send({"type": "websocket.close", "code": code, "reason": reason[:100]})
+        except Exception:  # the host has lost the connection: `receive` tells why
+            self._waiting.clear()
+        finally:
+            self._flusher = None
+
+
+# --- ASGI's forms -----------------------------------------------------------------------------------------------------
+
+
+def _handshake(scope: Scope) -> Handshake:
+    client = scope.get("client") or ("", 0)
+    server = scope.get("server") or ("localhost", 80)
+    root_path = scope.get("root_path", "")
+    path = scope["path"]
+    if root_path and path.startswith(root_path + "/"):
+        path = path[len(root_path) :]
+    return Handshake(
+        path=path,
+        query=scope["query_string"].decode("latin-1"),
+        headers=[(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]],
+        client=(str(client[0]), int(client[1] or 0)),
+        server=(str(server[0]), int(server[1] or 0)),
+        scheme="https" if scope.get("scheme", "http") in ("https", "wss") else "http",
+        door="asgi",
+        transport="polling",
+        root_path=root_path,
+        http_version=scope.get("http_version", "1.1"),
+        peer_address=str(client[0]),
+    )
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """The request's body; ``None`` where it is larger than ``limit`` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        event = await receive()
+        part = event.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        if event["type"] == "http.disconnect" or not event.get("more_body", False):
+            return b"".join(parts)
+
+
+async def _until_gone(turn: Awaitable[HttpReply], receive: Receive) -> HttpReply | None:
+    """A parked turn ends when its client goes away."""
+    answer = asyncio.ensure_future(turn)
+    if not answer.done():
+        await asyncio.sleep(0)
+    if answer.done():
+        return answer.result()
+    leaving = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not answer.done():
+            answer.cancel()
+    return answer.result() if answer.done() and not answer.cancelled() else None
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _static(name: str, method: str, handshake: Handshake) -> HttpReply:
+    """Our own browser client, which never mismatches its server."""
+    found = asset(name)
+    if found is None or method not in ("GET", "HEAD"):
+        return HttpReply(404, b"Not Found")
+    headers = (("ETag", found.etag), ("Cache-Control", "public, max-age=0"), ("Access-Control-Allow-Origin", "*"))
+    if found.etag in handshake.header("if-none-match"):
+        return HttpReply(304, b"", found.content_type, headers)
+    return HttpReply(200, b"" if method == "HEAD" else found.body, found.content_type, headers)
+
+
+async def _send_reply(send: Send, reply: HttpReply, extra: tuple[tuple[str, str], ...] = ()) -> None:
+    headers = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
+    if reply.status in (204, 304):
+        headers = []
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in (*reply.headers, *extra)]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

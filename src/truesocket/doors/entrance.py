@@ -1,0 +1,145 @@
+"""What all doors share: one server, one prefix, one way to let a client in.
+
+A door cuts the request and knows how to answer on its host.  Whether the request is ours, whether it may come in, and
+what the session behind it is, is decided here, so that it is the same through every door.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from truesocket._version import __version__
+from truesocket.codec import jsons
+from truesocket.core.admission import FORBIDDEN, Denied, Opening, through_proxies
+from truesocket.core.ports import Handshake
+from truesocket.core.server import Server
+from truesocket.session.peer import Peer
+from truesocket.transports.heartbeat import Heartbeat
+from truesocket.transports.polling import HttpReply, error_reply
+
+__all__ = ["Entrance", "Prepare"]
+
+_log = logging.getLogger("truesocket")
+
+_UPGRADE_DROPPED = "a proxy on the way drops the Upgrade header (see docs/how-to/behind-a-proxy.md)"
+_NO_UPGRADE = "its WebSocket could not be opened on this host"
+
+
+class Prepare(Protocol):
+    """What an application's face does to a handshake before it is looked at (Flask: the app's WSGI wrappers)."""
+
+    def __call__(self, handshake: Handshake) -> Callable[[], Handshake] | None:
+        """``None`` where nothing is to be done, else the (possibly blocking) work, for a thread."""
+
+
+class Entrance:
+    """The way in to ``server``."""
+
+    def __init__(self, server: Server, prepare: Prepare | None = None) -> None:
+        self.server = server
+        self._prepare = prepare
+        self._prefix = server.config.prefix
+
+    def start(self, door: str) -> None:
+        """The server lives on the running loop from now on; the first time, the log says how."""
+        if self.server.running:
+            self.server.start(Heartbeat)
+            return
+        self.server.start(Heartbeat)
+        announce(self.server, door)
+
+    def stop(self) -> None:
+        """The host ends."""
+        self.server.stop()
+
+    def is_ours(self, path: str) -> bool:
+        """Whether a path belongs to Socket.IO; with and without the slash at the end."""
+        return path.startswith(self._prefix) or path == self._prefix[:-1]
+
+    def rest(self, path: str) -> str:
+        """What follows our prefix: ``"truesocket.js"``, or an empty string for Socket.IO itself."""
+        return path[len(self._prefix) :]
+
+    def read(self, handshake: Handshake, method: str, *, is_websocket: bool) -> Opening | Denied:
+        """Checks a request's query against the sessions that there are."""
+        peers = self.server.peers
+
+        def transport_of(sid: str) -> str | None:
+            peer = peers.get(sid)
+            return peer.engine.transport if peer is not None else None
+
+        args = handshake.args()
+        found = self.server.admission.read(args, method, is_websocket=is_websocket, knows=transport_of)
+        if isinstance(found, Denied) and not is_websocket and args.get("transport") == "websocket":
+            self.note(args.get("sid", ""), _UPGRADE_DROPPED)
+        return found
+
+    def note(self, sid: str, cause: str = _NO_UPGRADE) -> None:
+        """Remembers why a session did not get its WebSocket, for the log."""
+        peer = self.server.peers.get(sid)
+        if peer is not None and peer.engine.transport == "polling":
+            peer.handshake.note = cause
+
+    def behind_proxies(self, handshake: Handshake) -> Handshake:
+        """The handshake as the client made it, where a trusted proxy stands between."""
+        return through_proxies(handshake, self.server.config.trusted_proxies)
+
+    def cors_headers(self, handshake: Handshake) -> tuple[tuple[str, str], ...]:
+        """What lets a page of another origin read our answers, if it may."""
+        origin = handshake.header("origin")
+        if not origin or not self.server.admission.allows_origin(handshake):
+            return ()
+        return (
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+            ("Access-Control-Allow-Headers", "Content-Type"),
+            ("Vary", "Origin"),
+        )
+
+    def prepared(self, handshake: Handshake) -> Handshake | Awaitable[Handshake]:
+        """The handshake as the client made it: behind trusted proxies and the application's own wrappers."""
+        handshake = self.behind_proxies(handshake)
+        work = self._prepare(handshake) if self._prepare is not None else None
+        return handshake if work is None else self.server.runner.in_thread(work)
+
+    def welcome(self, handshake: Handshake, opening: Opening) -> Peer[Handshake] | HttpReply:
+        """A new peer, or the reply that refuses it.  ``handshake`` is prepared."""
+        if not self.server.admission.allows_origin(handshake):
+            hint = "pages of this origin may not connect; the server's log has the line that lets them in"
+            return error_reply(FORBIDDEN, hint)
+        return self.server.new_peer(handshake, opening)
+
+
+def announce(server: Server, door: str) -> None:
+    """The start-up line: that WebSockets are real, which loop and JSON library, which transports."""
+    ensure_log_output()
+    loop = server.bridge.loop
+    library = type(loop).__module__.partition(".")[0]
+    transports = server.config.transports
+    websockets = "WebSockets are real" if "websocket" in transports else "WebSockets are switched off by transports="
+    _log.info(
+        "truesocket %s: %s (door: %s), loop %s, JSON %s, Python %s, transports %s at %s",
+        __version__,
+        websockets,
+        door,
+        library,
+        jsons.LIBRARY,
+        platform.python_version(),
+        " and ".join(sorted(transports, reverse=True)),
+        server.config.prefix,
+    )
+
+
+def ensure_log_output() -> None:
+    """Lets our log lines be seen where the application has set up no logging at all."""
+    if not _log.hasHandlers():
+        output = logging.StreamHandler(sys.stderr)
+        output.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))
+        _log.addHandler(output)
+    if _log.level == logging.NOTSET and logging.getLogger().level == logging.WARNING:
+        _log.setLevel(logging.INFO)

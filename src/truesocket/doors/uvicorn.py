@@ -1,0 +1,385 @@
+"""The fast way in, under uvicorn: the WebSocket's raw transport goes to ``transports/stream.py``.
+
+:class:`Door` is a WebSocket protocol class for uvicorn (``--ws truesocket.doors.uvicorn:Door``).  It answers the
+opening handshake of requests to our own path and hands the transport on; any other path goes to uvicorn's own class.
+:func:`serve` runs uvicorn with it.
+
+What is expected of uvicorn, beyond its documentation, and pinned by ``tests/doors/test_uvicorn.py``: ``Config.ws``
+takes a class or an import string; it is built as ``cls(config=, server_state=, app_state=)``; it gets
+``connection_made(transport)``, then the request's head through ``data_received``, then ``transport.set_protocol``;
+``server_state.connections`` is a set whose members have ``shutdown()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
+
+import uvicorn
+from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+from uvicorn.server import HANDLED_SIGNALS, ServerState
+
+from truesocket.codec import upgrade
+from truesocket.codec.upgrade import Head
+from truesocket.core.admission import Denied, Opening
+from truesocket.core.ports import Handshake
+from truesocket.doors.asgi import Receive, Scope, Send
+from truesocket.doors.entrance import Entrance
+from truesocket.errors import UnknownOption, UpgradeError, UsageError
+from truesocket.session.engine import Engine, Reason
+from truesocket.session.peer import Peer
+from truesocket.transports.polling import HttpReply, error_reply
+from truesocket.transports.stream import Stream
+
+__all__ = ["Application", "Door", "Server", "bind", "serve"]
+
+_log = logging.getLogger("truesocket")
+
+#: Seconds that running HTTP requests get when the server ends.
+_GRACE = 3
+
+
+class UvicornStream(Stream):
+    """A stream that uvicorn keeps in its books, so that it can end it."""
+
+    __slots__ = ("_connections", "_engine")
+
+    def __init__(
+        self, transport: asyncio.Transport, engine: Engine, revision: int, limit: int, connections: set[Any]
+    ) -> None:
+        super().__init__(transport, engine, revision, limit)
+        self._engine = engine
+        self._connections = connections
+        connections.add(self)
+
+    def shutdown(self) -> None:
+        """uvicorn ends: so does the session, never with a Socket.IO DISCONNECT, after which clients stay away."""
+        if self._engine.link is self:
+            self._engine.close(Reason.SHUTTING_DOWN)
+        else:
+            self.close(1001, Reason.SHUTTING_DOWN)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        super().connection_lost(exc)
+
+
+class Door(asyncio.Protocol):
+    """Answers one upgrade request, then steps aside.
+
+    uvicorn sets it as the transport's protocol *behind* the call that brings the request, so what follows is forwarded
+    until the next turn of the loop, when the protocol that took over is set in its place.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._config = config
+        self._state = server_state
+        self._connections = cast(set[Any], server_state.connections)  # uvicorn asks its members for shutdown() only
+        self._app_state = app_state
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._next: asyncio.Protocol | None = None
+        self._early: list[bytes] = []  # what came while the request is being looked at in a thread
+
+    # --- asyncio.Protocol ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._next is not None:
+            self._next.data_received(data)
+        elif self._early:
+            self._early.append(data)
+        else:
+            self._early.append(data)
+            self._request(data)
+
+    def eof_received(self) -> bool | None:
+        return self._next.eof_received() if self._next is not None else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._next is not None:
+            self._next.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._next is not None:
+            self._next.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._next is not None:
+            self._next.resume_writing()
+
+    def shutdown(self) -> None:
+        """uvicorn ends while the request is still being looked at."""
+        self._transport.close()
+
+    # --- the request -----------------------------------------------------------------------------------------------
+
+    def _request(self, data: bytes) -> None:
+        try:
+            head = upgrade.parse_head(data)
+        except UpgradeError as error:
+            self._refuse(upgrade.refusal(error.http_status, str(error), error.headers))
+            return
+        entrance = find_entrance(self._config)
+        if head is None or entrance is None or not entrance.is_ours(_path(head, self._config.root_path)):
+            self._pass_on(data)
+            return
+        entrance.start("uvicorn")
+        self._open(entrance, head)
+
+    def _pass_on(self, data: bytes) -> None:
+        """Not ours: uvicorn's own WebSocket class takes it, as if we had never been here."""
+        own = cast(Any, AutoWebSocketsProtocol)
+        if own is None:
+            self._refuse(upgrade.refusal(404, "no WebSocket here"))
+            return
+        protocol = own(config=self._config, server_state=self._state, app_state=self._app_state)
+        self._connections.discard(self)
+        protocol.connection_made(self._transport)
+        protocol.data_received(data)
+        self._hand_over(protocol)
+
+    def _open(self, entrance: Entrance, head: Head) -> None:
+        handshake = self._handshake(head)
+        seen = entrance.prepared(handshake)
+        if isinstance(seen, Handshake):
+            self._decide(entrance, head, seen)
+            return
+        task = asyncio.ensure_future(seen)
+
+        def prepared(done: asyncio.Future[Handshake]) -> None:
+            if done.cancelled() or self._transport.is_closing():
+                return
+            error = done.exception()
+            if error is not None:
+                _log.error("the application's WSGI wrappers failed on a handshake", exc_info=error)
+                self._refuse(upgrade.refusal(500, "Internal Server Error"))
+            else:
+                self._decide(entrance, head, done.result())
+
+        task.add_done_callback(prepared)
+
+    def _decide(self, entrance: Entrance, head: Head, handshake: Handshake) -> None:
+        opening = entrance.read(handshake, head.method, is_websocket=True)
+        if isinstance(opening, Denied):
+            self._refuse_with(error_reply(opening.code, opening.hint))
+            return
+        try:
+            key = upgrade.check(head.method, head.version, head.get)
+        except UpgradeError as error:
+            self._refuse(upgrade.refusal(error.http_status, str(error), error.headers))
+            return
+        server = entrance.server
+        found: Peer[Handshake] | HttpReply
+        if opening.sid is None:
+            found = entrance.welcome(handshake, opening)
+            if isinstance(found, HttpReply):
+                self._refuse_with(found)
+                return
+        else:
+            found = server.peers[opening.sid]
+        self._connections.discard(self)
+        self._transport.write(upgrade.answer(key))
+        self._start(found, opening, server.config.max_payload)
+
+    def _start(self, peer: Peer[Handshake], opening: Opening, limit: int) -> None:
+        engine = peer.engine
+        stream = UvicornStream(self._transport, engine, engine.revision, limit, self._connections)
+        self._hand_over(stream)
+        if opening.sid is None:
+            peer.open(stream)
+        elif not engine.probe(stream):
+            stream.close(1000, "this session has its WebSocket already")
+        for data in self._early[1:]:
+            stream.data_received(data)
+        self._early = []
+
+    def _hand_over(self, protocol: asyncio.Protocol) -> None:
+        self._next = protocol
+        asyncio.get_running_loop().call_soon(self._transport.set_protocol, protocol)
+
+    def _refuse_with(self, reply: HttpReply) -> None:
+        self._refuse(upgrade.refusal(reply.status, reply.body, reply.headers, reply.content_type))
+
+    def _refuse(self, answer: bytes) -> None:
+        self._connections.discard(self)
+        self._transport.write(answer)
+        self._transport.close()
+
+    def _handshake(self, head: Head) -> Handshake:
+        client = _address(self._transport.get_extra_info("peername"))
+        root_path = self._config.root_path
+        return Handshake(
+            path=_path(head, root_path),
+            query=head.query,
+            headers=head.headers,
+            client=client,
+            server=_address(self._transport.get_extra_info("sockname")),
+            scheme="https" if self._transport.get_extra_info("sslcontext") else "http",
+            door="uvicorn",
+            transport="websocket",
+            root_path=root_path,
+            http_version=head.version,
+            peer_address=client[0],
+        )
+
+
+def _path(head: Head, root_path: str) -> str:
+    if root_path and head.path.startswith(root_path + "/"):
+        return head.path[len(root_path) :]
+    return head.path
+
+
+def _address(name: object) -> tuple[str, int]:
+    if isinstance(name, tuple) and len(name) >= 2:
+        return str(name[0]), int(name[1])
+    return "", 0  # a unix socket
+
+
+def find_entrance(config: uvicorn.Config) -> Entrance | None:
+    """Our way in among the layers of the application that uvicorn serves."""
+    app: object = config.loaded_app
+    while app is not None:
+        entrance = getattr(app, "entrance", None)
+        if isinstance(entrance, Entrance):
+            return entrance
+        app = getattr(app, "app", None)
+    return None
+
+
+# --- running uvicorn --------------------------------------------------------------------------------------------------
+
+
+class Application(Protocol):
+    """An ASGI application with a way in for us: an ``ASGIApp``, or Flask's ``SocketIO``."""
+
+    entrance: Entrance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Server(uvicorn.Server):
+    """uvicorn, ending as an application expects: sessions first, a bounded wait, and :func:`serve` returns.
+
+    A second SIGINT or SIGTERM ends it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, entrance: Entrance, on_started: Callable[[int], None] | None) -> None:
+        super().__init__(config)
+        self._entrance = entrance
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._on_started is not None and sockets:
+            self._on_started(sockets[0].getsockname()[1])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._entrance.stop()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals end the loop and are not raised again: what the program does after ``run()`` still happens."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {name: signal.signal(name, self.handle_exit) for name in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.  Raises :class:`~truesocket.errors.UsageError` in one clear sentence where that fails."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise UsageError(_bind_trouble(host, port, error)) from None
+    sock.setblocking(False)
+    return sock
+
+
+def _bind_trouble(host: str, port: int, error: OSError) -> str:
+    if error.errno in _IN_USE:
+        return (
+            f"port {port} on {host} is in use by another program: stop that one,"
+            f" or choose another port, for example port={port + 1 if port < 65535 else 5000}"
+        )
+    if isinstance(error, PermissionError):
+        return f"port {port} needs special rights on this system: choose one above 1023, for example port=5000"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+
+
+_IN_USE = {98, 48, 10048, 10013}  # EADDRINUSE on Linux, macOS, Windows; WSAEACCES
+
+
+def serve(
+    app: Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    ssl_context: ssl.SSLContext | None = None,
+    on_started: Callable[[int], None] | None = None,
+    sock: socket.socket | None = None,
+    access_log: bool = False,
+    log_level: str = "warning",
+    **options: object,
+) -> None:
+    """Runs uvicorn with the fast door until a signal ends it.
+
+    ``options`` go to ``uvicorn.Config``; one that it does not have raises :class:`~truesocket.errors.UnknownOption`.
+    Raises :class:`~truesocket.errors.UsageError` where the port is taken.
+    """
+    known = inspect.signature(uvicorn.Config).parameters
+    for name in options:
+        if name not in known:
+            raise UnknownOption(name, known, where="run()")
+    settings: dict[str, Any] = {
+        "ws": Door,
+        "http": "httptools",
+        "lifespan": "on",
+        "proxy_headers": False,  # doors/entrance.py does it, the same for every door
+        "timeout_graceful_shutdown": _GRACE,
+        "access_log": access_log,
+        "log_level": log_level,
+        **options,
+    }
+    listener = sock or bind(host, port)
+    config = uvicorn.Config(app, host=host, port=port, **settings)
+    config.load()
+    if ssl_context is not None:
+        config.ssl = ssl_context
+    server = Server(config, app.entrance, on_started)
+    server.run(sockets=[listener])
