@@ -1,0 +1,40 @@
+"""truesocket: real-time push over a WebSocket that is real, speaking the Socket.IO protocol.
+
+For a Flask application see :mod:`truesocket.flask`.  For any ASGI framework::
+
+    server = truesocket.Server()
+    app = truesocket.ASGIApp(server, other=fastapi_app)
+
+    @server.on("say")
+    async def say(text): ...
+"""
+
+from truesocket._version import __version__
+from truesocket.core.emitter import Emitter
+from truesocket.core.server import Server
+from truesocket.core.socket import Socket
+from truesocket.doors.asgi import ASGIApp
+from truesocket.errors import (
+    AckTimeout,
+    Disconnected,
+    Refused,
+    TruesocketError,
+    UnknownOption,
+    UnknownSid,
+    UsageError,
+)
+
+__all__ = [
+    "ASGIApp",
+    "AckTimeout",
+    "Disconnected",
+    "Emitter",
+    "Refused",
+    "Server",
+    "Socket",
+    "TruesocketError",
+    "UnknownOption",
+    "UnknownSid",
+    "UsageError",
+    "__version__",
+]
