@@ -25,6 +25,8 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+import orjson
+
 from truesocket.errors import PacketError
 
 __all__ = [
@@ -86,7 +88,7 @@ def build_open(sid: str, upgrades: Sequence[str], ping_interval: float, ping_tim
         "pingTimeout": round(ping_timeout * 1000),
         "maxPayload": max_payload,
     }
-    return json.dumps(parameters, separators=(",", ":"))
+    return orjson.dumps(parameters).decode()
 
 
 def parse_message(data: str | bytes, revision: int) -> EnginePacket:

@@ -69,10 +69,10 @@ class Dispatch:
         socket.peer.conversation.accept(socket.namespace, socket.sid)
         held, socket.held = socket.held, None
         for command, args in held or ():
-            command(*args)
+            server.bridge.post(command, *args)
         socket.engine.resume()
-        if socket.reason is not None:
-            self.left(socket, socket.reason)
+        if socket.reason is not None:  # it left while its connect handler ran
+            server.bridge.post(self.left, socket, socket.reason)
 
     def _refuse(self, socket: Socket, payload: dict[str, object]) -> None:
         if socket.state is SocketState.CONNECTED:  # always_connect

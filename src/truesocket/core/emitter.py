@@ -74,4 +74,4 @@ class Emitter:
         parcel = event_parcel(self.namespace, data, attachments)
         envelope = Envelope(self.namespace, self.rooms, self.excepted, parcel, data, self.is_volatile, on_ack)
         publish = server.fanout.deliver if server.broker is None else server.broker.publish
-        return server.bridge.post(publish, envelope, weight=parcel.size)
+        return server.tell(publish, envelope, weight=parcel.size)

@@ -32,7 +32,7 @@ from truesocket.bridge import Bridge
 from truesocket.core.config import Config
 from truesocket.core.ports import Surroundings
 from truesocket.core.registry import Handler
-from truesocket.core.socket import Socket
+from truesocket.core.socket import Socket, current
 from truesocket.session.engine import Engine
 
 __all__ = ["OVERTAKE", "Bare", "Job", "Lane", "Pool", "Runner"]
@@ -379,14 +379,19 @@ class Runner:
             worker.busy_with = job.handler.where
             worker.socket = job.socket
         try:
-            result = self._context.copy().run(self.surroundings.call, job.handler, job.socket, job.event, job.args)
+            result = self._context.copy().run(self._call, job)
         except BaseException as error:  # also SystemExit and Disconnected: a handler ends, not the thread
             job.done(job, None, error)
         else:
             job.done(job, result, None)
 
+    def _call(self, job: Job) -> object:
+        current.set(job.socket)
+        return self.surroundings.call(job.handler, job.socket, job.event, job.args)
+
     async def run_task(self, job: Job) -> None:
-        """Runs an ``async def`` handler on the loop."""
+        """Runs an ``async def`` handler on the loop, in a task of its own."""
+        current.set(job.socket)
         try:
             result = await self.surroundings.acall(job.handler, job.socket, job.event, job.args)
         except asyncio.CancelledError as error:

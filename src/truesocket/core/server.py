@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from truesocket.bridge import Bridge, Reply
@@ -25,7 +25,7 @@ from truesocket.core.newcomers import Newcomers
 from truesocket.core.ports import Broker, Handshake, Surroundings, Ticker
 from truesocket.core.registry import NamespaceHandler, Registry
 from truesocket.core.runner import Bare, Runner
-from truesocket.core.socket import Ack, Socket, SocketState
+from truesocket.core.socket import Ack, Command, Socket, SocketState, current
 from truesocket.core.watchdog import Watchdog
 from truesocket.errors import Disconnected, UnknownSid, UsageError
 from truesocket.session.conversation import Member
@@ -147,20 +147,26 @@ class Server:
         """Puts a client into a room.  Raises :class:`~truesocket.errors.UnknownSid`."""
         if isinstance(room, str) and room in self.sockets and room != sid:
             raise UsageError(f"the room {room!r} is another client's own; its name is a sid")
-        socket = self.socket(sid, namespace)
-        return self.bridge.post(self._join, socket, room)
+        return self.tell(self._join, self.socket(sid, namespace), room)
 
     def leave(self, sid: str, room: Hashable, *, namespace: str = "/") -> Awaitable[None]:
         """Takes a client out of a room.  Raises :class:`~truesocket.errors.UnknownSid`."""
-        return self.bridge.post(self._leave, self.socket(sid, namespace), room)
+        return self.tell(self._leave, self.socket(sid, namespace), room)
 
     def close_room(self, room: Hashable, *, namespace: str = "/") -> Awaitable[None]:
         """Empties a room."""
-        return self.bridge.post(self._close_room, namespace, room)
+        return self.tell(self._close_room, namespace, room)
 
     def disconnect(self, sid: str, *, namespace: str = "/") -> Awaitable[None]:
         """Sends a client out of a namespace.  Raises :class:`~truesocket.errors.UnknownSid`."""
-        return self.bridge.post(self.dispatch.close, self.socket(sid, namespace))
+        return self.tell(self.dispatch.close, self.socket(sid, namespace))
+
+    def tell(self, command: Command, *args: object, weight: int = 0) -> Awaitable[None]:
+        """Puts a command into the FIFO; what a connect handler tells waits until its client is accepted."""
+        socket = current.get()
+        if socket is not None and socket.state is SocketState.CONNECTING and socket.server is self:
+            return self.bridge.post(self._tell_later, socket, command, args, weight=weight)
+        return self.bridge.post(command, *args, weight=weight)
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -172,6 +178,9 @@ class Server:
         The reply fails with :class:`~truesocket.errors.AckTimeout` after ``timeout`` seconds, or at once where the
         client is not there or leaves.
         """
+        asking = current.get()
+        if asking is not None and asking.state is SocketState.CONNECTING:
+            raise UsageError("call() inside a connect handler: nothing is sent before it has accepted the client")
         reply: Reply[object] = Reply(self.bridge.on_loop)
         call = Call(event, reply, self.runner.later)
         Emitter(self, namespace, room_names(to)).emit(event, *args, on_ack=call.expect)
@@ -346,6 +355,12 @@ class Server:
         _log.info("client %s at %s stays on long-polling: %s", peer.sid, peer.handshake.client[0], cause)
 
     # --- commands: on the loop, in the order of the FIFO -------------------------------------------------------
+
+    def _tell_later(self, socket: Socket, command: Command, args: tuple[object, ...]) -> Iterator[object] | None:
+        if socket.state is SocketState.CONNECTING:
+            socket.hold(command, *args)
+            return None
+        return command(*args)
 
     def _join(self, socket: Socket, room: Hashable) -> None:
         if socket.state is SocketState.CONNECTED:

@@ -3,8 +3,9 @@
 ==========  =================================================================================================
 state       what holds
 ==========  =================================================================================================
-CONNECTING  the connect handler runs; events that arrive are held; joins and emits to it apply on acceptance,
-            behind the CONNECT reply, and vanish on refusal
+CONNECTING  the connect handler runs; events that arrive are held; what that handler tells (joins, emits to whomever)
+            and what others emit to this client applies on acceptance, behind the CONNECT reply, and vanishes on
+            refusal
 CONNECTED   events, joins, emits
 LEAVING     the disconnect handler runs, once, and only after an accepted connect; ``rooms()`` and the session
             answer as before; nothing is delivered
@@ -16,7 +17,8 @@ GONE        naming it raises :class:`~truesocket.errors.UnknownSid`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
     from truesocket.core.runner import Lane
     from truesocket.core.server import Server
 
-__all__ = ["Ack", "Socket", "SocketListener", "SocketState"]
+__all__ = ["Ack", "Command", "Socket", "SocketListener", "SocketState", "current"]
+
+#: What enters the FIFO of commands; it may return the rest of its work, in steps.
+Command = Callable[..., Iterator[object] | None]
+
+#: The socket whose handler this is; ``None`` outside of handlers, and in threads that a handler starts.
+current: ContextVar[Socket | None] = ContextVar("truesocket_current", default=None)
 
 
 class SocketState(Enum):
@@ -110,7 +118,7 @@ class Socket:
         self.reason: str | None = None  # why it left
         self.left_at: float | None = None
         self.warned = False
-        self.held: list[tuple[Callable[..., object], tuple[object, ...]]] | None = None
+        self.held: list[tuple[Command, tuple[object, ...]]] | None = None
         self.rooms_before: frozenset[Hashable] = frozenset()
         self.lane: Lane | None = None
         self.extra: object = None
@@ -160,7 +168,7 @@ class Socket:
 
     # --- core --------------------------------------------------------------------------------------------------
 
-    def hold(self, command: Callable[..., object], *args: object) -> None:
+    def hold(self, command: Command, *args: object) -> None:
         """Keeps a command until the client is accepted."""
         if self.held is None:
             self.held = []

@@ -8,8 +8,7 @@ its messages implements :class:`Receiver` (``session/engine.py`` does).
 from __future__ import annotations
 
 import asyncio
-import socket
-from typing import Protocol, cast
+from typing import Protocol
 
 from truesocket.codec import engineio, frames
 from truesocket.codec.engineio import EnginePacket
@@ -40,7 +39,8 @@ class Receiver(Protocol):
 class Stream(asyncio.Protocol):
     """One WebSocket connection; a :class:`~truesocket.session.engine.Link` for an engine of ``revision``.
 
-    ``limit`` is the largest message taken, in bytes.  ``on_lost`` is told last of all, for the door's own books.
+    ``limit`` is the largest message taken, in bytes.  asyncio and uvloop set ``TCP_NODELAY`` on every socket (without
+    it, an event and its attachment in two frames would be 40 ms apart).
     """
 
     __slots__ = ("_reason", "_receiver", "_revision", "_transport", "_websocket", "writable")
@@ -52,7 +52,6 @@ class Stream(asyncio.Protocol):
         self._reason = Reason.TRANSPORT_CLOSE
         self._websocket = WebSocket(self, limit)
         self.writable = True
-        no_delay(transport)
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------------
 
@@ -118,10 +117,3 @@ class Stream(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(data)
-
-
-def no_delay(transport: asyncio.BaseTransport) -> None:
-    """Sets ``TCP_NODELAY``: an event and its attachment are two frames, and Nagle would hold the second for 40 ms."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        cast(socket.socket, sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
