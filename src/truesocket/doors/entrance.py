@@ -7,9 +7,10 @@ what the session behind it is, is decided here, so that it is the same through e
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from truesocket._version import __version__
@@ -133,6 +134,25 @@ def announce(server: Server, door: str) -> None:
         " and ".join(sorted(transports, reverse=True)),
         server.config.prefix,
     )
+    workers = count_workers(sys.argv, os.environ)
+    if workers > 1 and server.broker is None:
+        _log.error(
+            "%d worker processes and no broker between them: clients of one worker do not hear what another emits, and"
+            " long-polling requests that reach the wrong worker get 400. Run one worker; it serves thousands of"
+            " clients, and handlers run in threads.",
+            workers,
+        )
+
+
+def count_workers(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """How many worker processes the host was told to run: ``--workers 4``, ``-w 4``, or ``WEB_CONCURRENCY``."""
+    for index, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name in ("--workers", "-w"):
+            value = value or (arguments[index + 1] if index + 1 < len(arguments) else "")
+            return int(value) if value.isdigit() else 1
+    value = environment.get("WEB_CONCURRENCY", "")
+    return int(value) if value.isdigit() else 1
 
 
 def ensure_log_output() -> None:
