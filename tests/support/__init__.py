@@ -1,0 +1,1 @@
+"""What several test folders share: servers in subprocesses, and the way to a browser."""

@@ -1,0 +1,34 @@
+"""A Flask application with its SocketIO, served in a thread of this process through the fast door."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import uvicorn
+
+from tests.support.servers import HOST
+from truesocket.doors.uvicorn import Door, bind
+from truesocket.flask import SocketIO
+
+
+@contextlib.contextmanager
+def served(socketio: SocketIO) -> Iterator[int]:
+    """Serves until the block ends; gives the port."""
+    listener = bind(HOST, 0)
+    config = uvicorn.Config(
+        socketio, ws=Door, log_level="error", lifespan="on", proxy_headers=False, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+    assert not thread.is_alive(), "the server did not end"
