@@ -8,7 +8,8 @@ two broadcasts arrive in one order everywhere.
 * From any other thread it is appended, with one wake-up of the loop per burst; where the FIFO is full, that thread
   waits.
 * A command may return an iterator: each step of it is one turn of the loop (a broadcast to very many clients).
-* Before a loop runs nobody is connected: commands are dropped, nobody waits.
+* Before a loop runs, and when it has ended, nobody is connected: commands are dropped, questions are answered at once
+  from what there is, nobody waits.
 
 ``core/server.py`` owns a :class:`Bridge`; ``core/runner.py`` uses it to come back from its threads.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import os
 import threading
@@ -74,12 +76,12 @@ class Reply(Generic[T]):
 
     def set(self, value: T) -> None:
         """Answers; the second answer is dropped."""
-        if not self._future.done():
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
             self._future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
-        """Answers with an error."""
-        if not self._future.done():
+        """Answers with an error; the second answer is dropped."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
             self._future.set_exception(error)
 
     def done(self) -> bool:
@@ -95,9 +97,9 @@ class Reply(Generic[T]):
             raise UsageError("result() would block the event loop; write `await` before the call instead")
         try:
             return self._future.result(timeout)
-        except concurrent.futures.TimeoutError as error:
-            if isinstance(error, AckTimeout):
-                raise
+        except concurrent.futures.TimeoutError:
+            if self._future.done():  # the answer itself is an error of this kind, or has just come
+                return self._future.result()
             raise AckTimeout(f"no answer within {timeout} seconds") from None
 
     def __await__(self) -> Generator[object, None, T]:
@@ -106,10 +108,34 @@ class Reply(Generic[T]):
         return (yield from asyncio.wrap_future(self._future).__await__())
 
 
-class Bridge:
-    """The way onto one event loop, and the FIFO of commands there."""
+class _Question(Generic[T]):
+    """A command that answers; once is enough, and it is answered even where the loop ends before."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_args", "_question", "_reply")
+
+    def __init__(self, reply: Reply[T], question: Callable[..., T], args: tuple[object, ...]) -> None:
+        self._reply = reply
+        self._question = question
+        self._args = args
+
+    def __call__(self) -> None:
+        if self._reply.done():
+            return
+        try:
+            self._reply.set(self._question(*self._args))
+        except Exception as error:  # whatever it is, it belongs to whoever asked
+            self._reply.fail(error)
+
+
+class Bridge:
+    """The way onto one event loop, and the FIFO of commands there.
+
+    Where ``limit_commands`` commands or more than ``limit_bytes`` wait, whoever gives one more has to wait as well.
+    """
+
+    def __init__(self, limit_commands: int = LIMIT_COMMANDS, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit_commands = limit_commands
+        self._limit_bytes = limit_bytes
         self.on_fork: Callable[[], None] | None = None  # called in a forked child, behind our own reset
         self._reset()
         _bridges.add(self)
@@ -134,22 +160,27 @@ class Bridge:
             raise UsageError(
                 "this server already runs on another event loop; make one server per loop, or let the first one end"
             )
+        if self.loop is not loop:
+            self.release()  # a loop that was closed without a word has left its half-run commands here
         self.loop = loop
         self._thread = threading.get_ident()
 
     def release(self) -> None:
         """Lets go of the loop; what still waits is dropped and waiting threads go on."""
         with self._lock:
-            self.loop = None
+            loop, self.loop = self.loop, None
             self._thread = 0
+            questions = [command for command, _, _ in self._fifo if isinstance(command, _Question)]
             self._fifo.clear()
             self._waiting = 0
             self._rest = None
             self._woken = False
             self._below.notify_all()
-        if self._opens is not None:
-            self._opens.set()
-            self._opens = None
+        opens, self._opens = self._opens, None
+        if opens is not None and loop is not None and not loop.is_closed():
+            opens.set()
+        for question in questions:
+            question()
 
     def on_loop(self) -> bool:
         """Whether the caller runs on *this* loop (and not on any other, such as that of a Flask ``async def`` view)."""
@@ -176,7 +207,7 @@ class Bridge:
                 return DONE
             self._woken = True
         try:
-            loop.call_soon_threadsafe(self._drain)
+            loop.call_soon_threadsafe(self._drain, loop)
         except RuntimeError:  # the loop has just been closed
             self.release()
         return DONE
@@ -184,17 +215,10 @@ class Bridge:
     def ask(self, question: Callable[..., T], *args: object) -> Reply[T]:
         """Asks something that is answered on the loop, behind the commands given before."""
         reply: Reply[T] = Reply(self.on_loop)
-
-        def answer() -> None:
-            try:
-                reply.set(question(*args))
-            except Exception as error:  # whatever it is, it belongs to whoever asked
-                reply.fail(error)
-
-        if self.loop is None:
+        answer = _Question(reply, question, args)
+        self.post(answer)
+        if self.loop is None:  # it was dropped, or may have been
             answer()
-        else:
-            self.post(answer)
         return reply
 
     def _post_on_loop(self, command: Callable[..., Step], args: tuple[object, ...], weight: int) -> Awaitable[None]:
@@ -204,7 +228,7 @@ class Bridge:
             wake = not self._woken
             self._woken = True
         if wake and self.loop is not None:
-            self.loop.call_soon(self._drain)
+            self.loop.call_soon(self._drain, self.loop)
         if not self._is_full():
             return DONE
         if self._opens is None:
@@ -212,29 +236,33 @@ class Bridge:
         return Told(self._opens)
 
     def _is_full(self) -> bool:
-        return len(self._fifo) >= LIMIT_COMMANDS or self._waiting > LIMIT_BYTES
+        return len(self._fifo) >= self._limit_commands or self._waiting > self._limit_bytes
 
-    def _drain(self) -> None:
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """One turn of the loop: the rest of a long command, or some short ones."""
+        if loop is not self.loop:
+            return  # it has been let go of since this turn was planned
         budget = _TURN
         while budget > 0:
             budget -= 1
             if self._rest is not None:
-                if not self._step(self._rest):
-                    continue
-                break
+                if self._step(self._rest):
+                    break
+                continue
             with self._lock:
                 if not self._fifo:
                     self._woken = False
                     break
                 command, args, weight = self._fifo.popleft()
                 self._waiting -= weight
-            self._run(command, args)
+            if self._run(command, args):
+                break
         self._open_below()
         if self._woken and self.loop is not None:
-            self.loop.call_soon(self._drain)
+            self.loop.call_soon(self._drain, self.loop)
 
-    def _run(self, command: Callable[..., Step], args: tuple[object, ...]) -> None:
+    def _run(self, command: Callable[..., Step], args: tuple[object, ...]) -> bool:
+        """Runs a command; ``True`` where it is a long one that goes on in the next turn."""
         self._running = True
         try:
             rest = command(*args)
@@ -243,8 +271,10 @@ class Bridge:
             rest = None
         finally:
             self._running = False
-        if rest is not None and self._step(rest):
-            self._keep_going()
+        if rest is None or not self._step(rest):
+            return False
+        self._keep_going()
+        return True
 
     def _step(self, rest: Iterator[object]) -> bool:
         """One step of a long command; ``True`` while there is more to do."""
@@ -266,7 +296,7 @@ class Bridge:
             wake = not self._woken
             self._woken = True
         if wake and self.loop is not None:
-            self.loop.call_soon(self._drain)
+            self.loop.call_soon(self._drain, self.loop)
 
     def _open_below(self) -> None:
         if self._is_full():

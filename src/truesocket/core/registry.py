@@ -10,6 +10,7 @@ for every namespace, the catch-all of every namespace, the Namespace class, the 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,13 +49,16 @@ def handler(function: Callable[..., object], serves: str = "") -> Handler:
     """Reads a callable's signature.  Raises :class:`UsageError` for what cannot be called."""
     if not callable(function):
         raise UsageError(f"a handler must be a function, not {function!r}")
-    plain = inspect.unwrap(function)
+    plain = function
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    plain = inspect.unwrap(plain)
     target = plain if inspect.isroutine(plain) else getattr(plain, "__call__", plain)  # noqa: B004 - its signature
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(target)
     least, most = _positional(function)
     code = getattr(inspect.unwrap(getattr(target, "__func__", target)), "__code__", None)
     place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
+    name = getattr(plain, "__qualname__", type(plain).__qualname__)
     return Handler(function, is_async, least, most, f"{name}{place}", serves)
 
 
@@ -97,7 +101,7 @@ class Registry:
             )
         if event in _NEVER:
             raise UsageError(f"{event!r} is a name that Socket.IO keeps for itself; choose another")
-        if namespace != "*" and not namespace.startswith("/"):
+        if namespace != "*" and not str(namespace).startswith("/"):
             raise UsageError(f"namespace={namespace!r} must begin with a slash, as in '/chat'")
         found = handler(function, event)
         self._handlers.setdefault(namespace, {})[event] = found

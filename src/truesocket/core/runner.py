@@ -1,18 +1,19 @@
 """Any handler, one way to run it: ``async def`` on the loop, ``def`` in a pool of threads.
 
 Each client has a *lane* per namespace.  Its handlers start in the order in which the events arrived: one thread takes
-them up one after another, so short handlers never overlap and a burst costs one wake-up.  A handler that takes longer
-than ``OVERTAKE`` seconds is left to itself and the next event gets another thread, up to ``handlers_per_client`` of
-them; that is how an endless loop stalls nobody, not even its own client.  With ``async_handlers=False`` nobody
-overtakes.  ``connect``, ``disconnect`` and acks have a pool of their own, which event handlers cannot fill.
+them up one after another, so short handlers never overlap and a burst costs one wake-up.  A handler that has run for
+longer than ``OVERTAKE`` seconds is left to itself and the next event gets another thread, up to ``handlers_per_client``
+of them; that is how an endless loop stalls nobody, not even its own client.  What has been taken up but has not begun
+is never overtaken, however long it waits for a thread or for the loop.  With ``async_handlers=False`` nobody overtakes.
+``connect``, ``disconnect`` and acks have a pool of their own, which event handlers cannot fill.
 
 ::
 
     push ──> pending ──> head thread: job, job, job ... ──> leave
                  └────── head busy for OVERTAKE s: a new head takes over
 
-Lane state belongs to the loop.  A thread touches three things of it: it pops from ``pending`` (atomic), writes
-``started`` and reads ``head``.
+Lane state belongs to the loop.  What a head thread shares with it (the pending jobs, their bytes and who is the head)
+is touched under the runner's lock; besides, a thread writes when its job began.
 """
 
 from __future__ import annotations
@@ -103,9 +104,12 @@ class Pool:
     Also an executor in the sense of ``loop.run_in_executor`` (:meth:`submit`).
     """
 
-    def __init__(self, name: str, most: int, on_short: Callable[[Pool], None] | None = None) -> None:
+    def __init__(
+        self, name: str, most: int, on_short: Callable[[Pool], None] | None = None, *, idle: float = _IDLE
+    ) -> None:
         self.name = name
         self.most = most
+        self._idle_time = idle
         self._on_short = on_short
         self._queue: queue.SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -130,9 +134,19 @@ class Pool:
                 short = True
         self._queue.put((function, args))
         if spawn:
-            threading.Thread(target=self._work, name=f"{self.name}-{self._count}", daemon=True).start()
+            short = not self._spawn()
         if short and self._on_short is not None:
             self._on_short(self)
+
+    def _spawn(self) -> bool:
+        try:
+            threading.Thread(target=self._work, name=f"{self.name}-{self._count}", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: the job waits for one of ours
+            with self._lock:
+                self._threads -= 1
+                self.backlog += 1
+            return False
+        return True
 
     def submit(self, function: Callable[..., T], /, *args: object, **kwargs: object) -> concurrent.futures.Future[T]:
         """Runs a function and gives a future of its result (``concurrent.futures.Executor.submit``)."""
@@ -157,7 +171,8 @@ class Pool:
 
     def busy(self) -> list[tuple[float, str]]:
         """What the threads are doing: (since, name of the handler), longest first."""
-        return sorted((worker.since, worker.busy_with) for worker in list(self.workers) if worker.busy_with)
+        seen = [(worker.since, worker.busy_with) for worker in list(self.workers)]
+        return sorted((since, name) for since, name in seen if name is not None)
 
     def _work(self) -> None:
         worker = _Worker()
@@ -166,7 +181,7 @@ class Pool:
         try:
             while True:
                 try:
-                    function, args = self._queue.get(timeout=_IDLE)
+                    function, args = self._queue.get(timeout=self._idle_time)
                 except queue.Empty:
                     with self._lock:
                         if self._idle == 0:  # somebody has just counted on this thread
@@ -196,12 +211,16 @@ class _Here(threading.local):
 _here = _Here()
 
 
+#: ``_began`` of a lane whose head has taken up a job that has not begun.
+_NOT_YET = float("inf")
+
+
 class Lane:
-    """The handlers of one client in one namespace.  Touched by the loop, but for the three things named above."""
+    """The handlers of one client in one namespace.  Touched by the loop, but for what the module's text names."""
 
     __slots__ = (
-        "_bytes_in",
-        "_bytes_out",
+        "_began",
+        "_bytes",
         "_departure",
         "_engine",
         "_full",
@@ -209,42 +228,42 @@ class Lane:
         "_pending",
         "_runner",
         "_running",
-        "_started",
+        "_starting",
     )
 
     def __init__(self, runner: Runner, engine: Engine) -> None:
         self._runner = runner
         self._engine = engine
         self._pending: deque[Job] = deque()
+        self._bytes = 0  # of the pending jobs
         self._head: object = None  # the token of the thread or task that may take up the next job
-        self._running = 0
-        self._started = 0.0  # when the head took up its job
-        self._bytes_in = 0
-        self._bytes_out = 0
+        self._began = 0.0  # when the head's job began
+        self._running = 0  # threads and tasks
+        self._starting = 0  # tasks that have not begun
         self._departure: Callable[[], None] | None = None
         self._full = False  # we have stopped reading this client
 
     def push(self, job: Job) -> None:
         """The next event of this client."""
-        self._pending.append(job)
-        self._bytes_in += job.size
+        with self._runner.lock:
+            self._pending.append(job)
+            self._bytes += job.size
         self._advance()
-        if self._pending and self._is_over(1):
+        if self._is_over(1):
             self._full = True
             self._engine.pause()
 
     def depart(self, then: Callable[[], None]) -> None:
-        """The client has left: calls ``then`` when what it had sent has been taken up, at the latest in a second."""
-        if not self._pending:
-            then()
-            return
+        """The client has left: calls ``then`` when what it had sent has begun, at the latest in a second."""
         self._departure = then
-        self._runner.later(1.0, self._departed)
+        self._relieve()
+        if self._departure is not None:
+            self._runner.later(1.0, self._departed)
 
-    def unstick(self) -> bool:
-        """Looks whether the head has been busy for too long; ``True`` while there is something to watch."""
+    def unstick(self) -> None:
+        """Looks whether the head has been busy for too long."""
         self._advance()
-        return bool(self._pending) and self._running < self._runner.config.handlers_per_client
+        self._relieve()
 
     def _departed(self) -> None:
         then, self._departure = self._departure, None
@@ -253,46 +272,69 @@ class Lane:
 
     def _is_over(self, part: float) -> bool:
         config = self._runner.config
-        return (
-            len(self._pending) > config.max_pending_events * part
-            or self._bytes_in - self._bytes_out > config.max_pending_bytes * part
-        )
+        return len(self._pending) > config.max_pending_events * part or self._bytes > config.max_pending_bytes * part
+
+    def _relieve(self) -> None:
+        """Where little waits, this client is read again; where nothing waits, it may depart."""
+        if self._departure is not None and not (self._pending or self._starting or self._began == _NOT_YET):
+            self._departed()
+        if self._full and not self._is_over(0.5):
+            self._full = False
+            self._engine.resume()
+
+    # --- taking up, on the loop --------------------------------------------------------------------------------
 
     def _advance(self) -> None:
         """Takes up what may be taken up now; looks again later where a head is busy."""
         runner = self._runner
         config = runner.config
-        while self._pending and self._running < config.handlers_per_client:
-            if self._head is not None and not (config.async_handlers and time.monotonic() - self._started >= OVERTAKE):
-                break
+        while self._running < config.handlers_per_client:
             token = object()
-            self._head, self._started = token, time.monotonic()
-            try:
-                job = self._pending.popleft()
-            except IndexError:  # the head before this one has just taken it
-                self._head = None
+            job = self._take_over(token)
+            if job is None:
                 break
             self._running += 1
-            self._bytes_out += job.size
             if job.handler.is_async:
                 self._start_task(job, token)
             else:
                 runner.events.start(self._drain, job, token)
-        if self._pending and config.async_handlers:
+        if self._pending and config.async_handlers and self._running < config.handlers_per_client:
             runner.watch(self)
-        if not self._pending:
-            self._departed()
+
+    def _take_over(self, token: object) -> Job | None:
+        """The next job, if there is one and nobody stands before it; ``token`` is the head then."""
+        runner = self._runner
+        with runner.lock:
+            if not self._pending:
+                return None
+            if self._head is not None and not (
+                runner.config.async_handlers and time.monotonic() - self._began >= runner.overtake
+            ):
+                return None
+            if self._starting and not self._pending[0].handler.is_async:
+                return None  # a thread would be quicker than the tasks before it
+            self._head, self._began = token, _NOT_YET
+            return self._pop()
 
     def _start_task(self, job: Job, token: object) -> None:
-        if self._runner.config.async_handlers and self._head is token:
-            self._head = None  # a task keeps nobody waiting
+        self._starting += 1
+        if self._runner.config.async_handlers:
+            self._free(token)  # a task keeps nobody waiting
         self._runner.start_task(self._task(job, token))
 
     async def _task(self, job: Job, token: object) -> None:
+        if self._head is token:
+            self._began = time.monotonic()
+        asyncio.get_running_loop().call_soon(self._task_began)
         try:
             await self._runner.run_task(job)
         finally:
             self._leave(token)
+
+    def _task_began(self) -> None:
+        self._starting -= 1
+        self._advance()
+        self._relieve()
 
     def _take_up_task(self, job: Job, token: object) -> None:
         """The head thread met an ``async def`` handler: that goes on here, on the loop."""
@@ -301,46 +343,60 @@ class Lane:
 
     def _leave(self, token: object) -> None:
         self._running -= 1
-        if self._head is token:
-            self._head = None
+        self._free(token)
         self._advance()
         self._relieve()
 
-    def _relieve(self) -> None:
-        if not self._pending:
-            self._departed()
-        if self._full and not self._is_over(0.5):
-            self._full = False
-            self._engine.resume()
+    def _free(self, token: object) -> None:
+        with self._runner.lock:
+            if self._head is token:
+                self._head, self._began = None, 0.0
+
+    # --- taking up, in a thread --------------------------------------------------------------------------------
 
     def _drain(self, job: Job, token: object) -> None:
         """In a pool thread: takes up jobs one after another while this thread is the head."""
         runner = self._runner
         left = _FAIR
-        while True:
-            runner.run_here(job)
-            left -= 1
-            if self._head is not token or (left <= 0 and runner.events.backlog):
-                break
-            self._started = time.monotonic()
-            try:
-                job = self._pending.popleft()
-            except IndexError:
-                break
-            self._bytes_out += job.size
-            if self._departure is not None or self._full:
-                runner.bridge.post(self._relieve)
-            if job.handler.is_async:
-                runner.bridge.post(self._take_up_task, job, token)
-                return
+        following: Job | None = job
+        try:
+            while following is not None:
+                job = following
+                if job.handler.is_async:
+                    runner.bridge.post(self._take_up_task, job, token)
+                    return
+                self._began = time.monotonic()
+                if self._departure is not None or self._full:
+                    runner.bridge.post(self._relieve)
+                runner.run_here(job)
+                left -= 1
+                following = None if left <= 0 and runner.events.backlog else self._take_next(token)
+        except BaseException:
+            runner.bridge.post(self._leave, token)
+            raise
         runner.bridge.post(self._leave, token)
+
+    def _take_next(self, token: object) -> Job | None:
+        with self._runner.lock:
+            if self._head is not token or not self._pending:
+                return None
+            self._began = _NOT_YET
+            return self._pop()
+
+    def _pop(self) -> Job:
+        job = self._pending.popleft()
+        self._bytes -= job.size
+        return job
 
 
 class Runner:
     """The pools, the tasks and the lanes of one server."""
 
-    def __init__(self, config: Config, bridge: Bridge, surroundings: Surroundings) -> None:
+    def __init__(
+        self, config: Config, bridge: Bridge, surroundings: Surroundings, *, overtake: float = OVERTAKE
+    ) -> None:
         self.config = config
+        self.overtake = overtake
         self.bridge = bridge
         self.surroundings = surroundings
         self._context = contextvars.copy_context()
@@ -352,17 +408,19 @@ class Runner:
 
     def reset(self) -> None:
         """Starts from nothing: a forked child has none of its parent's threads and tasks."""
+        self.lock = threading.Lock()
         self.events = Pool("truesocket", self.config.handler_threads, self._warn_short)
-        self.control = Pool("truesocket-control", _CONTROL_THREADS)
-        self.stop()
+        self.control = Pool("truesocket-control", _CONTROL_THREADS, self._warn_short)
+        self._timer = None
+        self._watched.clear()
+        self._tasks.clear()
 
     def stop(self) -> None:
-        """The loop ends: watches nothing more.  Threads end by themselves."""
+        """The loop ends: watches nothing more.  Threads end by themselves, tasks with their loop."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._watched.clear()
-        self._tasks.clear()
 
     def run_control(self, job: Job) -> None:
         """Runs connect, disconnect or an ack callback: never behind event handlers."""
@@ -394,10 +452,12 @@ class Runner:
         current.set(job.socket)
         try:
             result = await self.surroundings.acall(job.handler, job.socket, job.event, job.args)
-        except asyncio.CancelledError as error:
+        except (asyncio.CancelledError, KeyboardInterrupt) as error:
             job.done(job, None, error)
             raise
-        except Exception as error:
+        except GeneratorExit:
+            raise  # the loop has ended under it
+        except BaseException as error:  # also SystemExit and Disconnected: a handler ends, not the loop
             job.done(job, None, error)
         else:
             job.done(job, result, None)
@@ -426,20 +486,19 @@ class Runner:
         """Looks after a lane whose next event waits for a busy handler."""
         self._watched.add(lane)
         if self._timer is None and self.bridge.loop is not None:
-            self._timer = self.bridge.loop.call_later(OVERTAKE, self._look)
+            self._timer = self.bridge.loop.call_later(self.overtake, self._look)
 
     def _look(self) -> None:
         self._timer = None
         watched, self._watched = self._watched, set()
         for lane in watched:
-            if lane.unstick():
-                self.watch(lane)
+            lane.unstick()
 
     def handlers_of(self, socket: Socket) -> list[str]:
         """Which handlers of this client run in threads at the moment."""
-        return sorted(
-            {worker.busy_with for worker in list(self.events.workers) if worker.socket is socket and worker.busy_with}
-        )
+        workers = [*list(self.events.workers), *list(self.control.workers)]
+        names = {worker.busy_with for worker in workers if worker.socket is socket}
+        return sorted(name for name in names if name is not None)
 
     def _warn_short(self, pool: Pool) -> None:
         now = time.monotonic()
@@ -452,9 +511,11 @@ class Runner:
         lines = "".join(
             f"\n    {counts[name]} x {name}, the longest for {longest[name]:.0f} s" for name, _ in counts.most_common(5)
         )
+        kind = "handler threads" if pool is self.events else "threads for connect, disconnect and acks"
         _log.warning(
-            "handler threads run short: all %d are busy and new events wait. Held longest by:%s\n"
+            "%s run short: all %d are busy and new events wait. Held longest by:%s\n"
             "Let these handlers end, move endless loops to socketio.start_background_task, or raise handler_threads.",
-            pool.most,
+            kind,
+            pool.size,
             lines,
         )

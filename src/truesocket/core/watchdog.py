@@ -20,14 +20,16 @@ __all__ = ["Watchdog"]
 _log = logging.getLogger("truesocket")
 
 _INTERVAL = 0.5
-_OURS = __name__.partition(".")[0]
+#: Packages that call handlers: what they have called is the handler.
+_HOSTS = frozenset({"asyncio", __name__.partition(".")[0]})
 
 
 class Watchdog:
-    """Watches one loop.  ``limit`` in seconds."""
+    """Watches one loop.  ``limit`` in seconds; ``interval``, too, is the time between two looks."""
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, interval: float = _INTERVAL) -> None:
         self._limit = limit
+        self._interval = interval
         self._turned = 0.0
         self._stop = threading.Event()
         self._handle: asyncio.TimerHandle | None = None
@@ -48,14 +50,14 @@ class Watchdog:
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turned = time.monotonic()
-        self._handle = loop.call_later(_INTERVAL / 2, self._turn, loop)
+        self._handle = loop.call_later(self._interval / 2, self._turn, loop)
 
     def _watch(self, thread: int, stop: threading.Event) -> None:
         told = -1.0
         looked = time.monotonic()
-        while not stop.wait(_INTERVAL):
+        while not stop.wait(self._interval):
             now = time.monotonic()
-            asleep = now - looked > 3 * _INTERVAL  # the whole process stood still: nobody's fault
+            asleep = now - looked > 3 * self._interval  # the whole process stood still: nobody's fault
             looked = now
             turned = self._turned
             if not asleep and now - turned > self._limit and turned != told:
@@ -77,7 +79,20 @@ class Watchdog:
         )
 
 
-def _place(frame: FrameType) -> str:
-    """The innermost place, and the line of the application that led there."""
+def _place(innermost: FrameType) -> str:
+    """The handler with the line where it hangs, and the innermost place where that is another."""
+    handler = frame = innermost
+    above = frame.f_back
+    while above is not None and _package(frame) not in _HOSTS and _package(above) not in _HOSTS:
+        handler = frame = above
+        above = frame.f_back
+    return _name(handler) if handler is innermost else f"{_name(handler)}, at {_name(innermost)}"
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _name(frame: FrameType) -> str:
     code = frame.f_code
     return f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"

@@ -8,11 +8,14 @@ rooms or handlers.
 namespace              packet                 what happens
 =====================  =====================  ==============================================================
 not joined             CONNECT                ``connect(...)`` gives a member, or a reason to refuse
-not joined             any other              closed, "parse error": the client talks before it is in
+not joined             DISCONNECT             nothing: it crossed our own DISCONNECT or refusal on the way
+not joined             any other              revision 5: closed, "parse error": the client talks before it is in;
+                                              revision 4: nothing, for the same reason as above
 joined                 EVENT, BINARY_EVENT    ``member.received_event(args, id, size)``
 joined                 ACK, BINARY_ACK        ``member.received_ack(id, args)``
 joined                 DISCONNECT             ``member.left()``
 joined                 CONNECT                revision 5: closed; revision 4: nothing (old clients repeat it)
+joined                 CONNECT_ERROR          closed, "parse error"
 attachments missing    binary message         kept until all are there
 attachments missing    text message           closed, "parse error"
 none missing           binary message         closed, "parse error"

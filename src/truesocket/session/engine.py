@@ -9,10 +9,17 @@ state      what happens                    what follows
 OPEN       message on the link / in POST   ``received(data)``
 OPEN       ping, revision 3                pong
 OPEN       pong, revision 4                the next ping is due one interval from now
+OPEN       paused, revision 4              pings go on, no pong is missed
+OPEN       paused, revision 3              closed after half the ping time-out, "too many pending events"
 OPEN       ping (4), pong (3)              closed, "parse error": the heartbeat goes the other way round
-OPEN       ``5`` from the probing link     the link takes over, what waited goes out on it
+OPEN       a link asks to take over        it may, unless there is one or one is asking already
+OPEN       ``2probe`` from that link       ``3probe``; a parked GET is sent home with a noop, every 100 ms
+OPEN       ``5`` from that link            the link takes over, what waited goes out on it
+OPEN       anything else from it, or 10 s  that link is closed; polling goes on
 OPEN       nothing heard for too long      closed, "ping timeout"
-OPEN       ``1`` / link lost / garbage     closed, "transport close" / "transport error" / "parse error"
+OPEN       ``1`` / link lost / garbage     closed, "transport close" / the loss's own reason / "parse error"
+OPEN       a GET beside a parked GET       the parked one gets a ``1``; closed, "transport error"
+OPEN       more waits than may             closed, "slow consumer", or the oldest events are dropped
 OPEN       ``close()`` on polling          CLOSING: the next GET fetches what waits and a ``1``
 CLOSING    GET                             answered with what waits and ``1``; CLOSED
 CLOSING    30 s without a GET              CLOSED
@@ -24,7 +31,7 @@ Source: Engine.IO protocol revisions 3 and 4; names of the reasons as the offici
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -32,7 +39,7 @@ from typing import Protocol
 from truesocket.codec import engineio
 from truesocket.codec.engineio import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, EnginePacket
 from truesocket.codec.parcel import Parcel
-from truesocket.errors import ProtocolError
+from truesocket.errors import PacketError, ProtocolError
 from truesocket.session.outbox import Outbox, Overflow, Unit
 
 __all__ = ["Clock", "Engine", "EngineListener", "EngineOptions", "Link", "Reason", "State"]
@@ -71,7 +78,11 @@ class Clock(Protocol):
 
     @property
     def now(self) -> float:
-        """Seconds, monotonic; it stands still while the process is not running."""
+        """Seconds, monotonic; it stands still while the loop does not turn."""
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which it has stood still in all: ``now + lag`` is time as the other side sees it."""
 
     def wake(self, engine: Engine, at: float) -> None:
         """Asks for a call of ``engine.tick()`` at about ``at``."""
@@ -138,8 +149,9 @@ class Engine:
         "_outbox",
         "_paused_at",
         "_ping_at",
-        "_probed_at",
+        "_upgrade_until",
         "base64",
+        "error",
         "link",
         "revision",
         "sid",
@@ -159,6 +171,7 @@ class Engine:
         self.sid = sid
         self.revision = revision
         self.base64 = base64
+        self.error = ""  # what the client did wrong, for the log
         self.state = State.OPEN
         self.link: Link | None = None
         self._listener = listener
@@ -167,11 +180,12 @@ class Engine:
         self._outbox: Outbox | None = None  # made when first needed: most WebSocket clients never need one
         self._answer: Callable[[list[EnginePacket]], None] | None = None  # the parked GET
         self._candidate: Link | None = None  # the WebSocket that is probing
-        self._probed_at = 0.0
-        self._noop_at = 0.0
+        self._upgrade_until = 0.0
+        self._noop_at: float | None = None  # None: no probe has come yet
         self._paused_at: float | None = None
         self._heard = clock.now
-        self._ping_at: float | None = clock.now + options.ping_interval  # None: a ping is out, its pong is awaited
+        # When the client expects a ping, by its own time; None: one is out, its pong is awaited.
+        self._ping_at: float | None = self._client_time() + options.ping_interval
 
     # --- opening -----------------------------------------------------------------------------------------------
 
@@ -224,23 +238,22 @@ class Engine:
             return False
         for packet in packets:
             self._packet(packet)
-        return True
+        return not self.error
 
     def poll(self, answer: Callable[[list[EnginePacket]], None]) -> bool:
         """One GET: ``answer(packets)`` is called now or when there is something to tell.
 
-        ``False`` where another GET is already parked: that one gets a close, the session ends, and this one is the
-        caller's to refuse (Engine.IO: one poll at a time).
+        ``False`` where this GET is the caller's to refuse: the session is over or has its WebSocket, or another GET is
+        parked.  That one gets a close, and the session ends (Engine.IO: one poll at a time).
         """
+        if self.state is State.CLOSED or self.link is not None:
+            return False
         if self._answer is not None:
-            self._reply([EnginePacket(CLOSE)])
             self._end(Reason.TRANSPORT_ERROR)
             return False
         self._answer = answer
         if self._outbox:
             self._flush_poll()
-        elif self._probed_at:
-            self._clock.wake(self, self._noop_at)
         return True
 
     def poll_lost(self, answer: Callable[[list[EnginePacket]], None]) -> None:
@@ -249,13 +262,14 @@ class Engine:
             self._answer = None
 
     def probe(self, link: Link) -> bool:
-        """A WebSocket asks to take over; ``False`` where it may not (already upgraded or upgrading)."""
+        """A WebSocket asks to take over; ``False`` where it may not (already upgraded or upgrading, or no upgrades)."""
         if self.state is not State.OPEN or self.link is not None or self._candidate is not None:
             return False
+        if not self._options.upgrades:
+            return False
         self._candidate = link
-        self._probed_at = 0.0
-        self._noop_at = self._clock.now + self._options.upgrade_timeout
-        self._clock.wake(self, self._noop_at)
+        self._upgrade_until = self._clock.now + self._options.upgrade_timeout
+        self._clock.wake(self, self._upgrade_until)
         return True
 
     def lost(self, link: Link, reason: str) -> None:
@@ -263,7 +277,7 @@ class Engine:
         if link is self._candidate:
             self._forget_candidate()
         elif link is self.link:
-            self._end(reason)
+            self._finish(reason)
 
     # --- what goes out -----------------------------------------------------------------------------------------
 
@@ -278,8 +292,8 @@ class Engine:
         elif self.state is State.OPEN and not (volatile and self._answer is None):
             self._queue(parcel)
 
-    def send_unqueued(self, data: str | bytes) -> None:
-        """The content of one message packet, sent or queued whatever its size (raw Engine.IO applications)."""
+    def send_message(self, data: str | bytes) -> None:
+        """The content of one message packet, for applications of Engine.IO alone."""
         self._send_packet(EnginePacket(MESSAGE, data))
 
     def writable(self, link: Link) -> None:
@@ -296,11 +310,12 @@ class Engine:
             return
         self.state = State.CLOSING
         self._forget_candidate(close=True)
-        self._queue(EnginePacket(CLOSE))
-        if self.state is State.CLOSING:
-            self._clock.wake(self, self._clock.now + _CLOSE_TIMEOUT)
-            self._heard = self._clock.now
         self._listener.closed(reason)
+        self._waiting().append(EnginePacket(CLOSE))
+        self._heard = self._clock.now
+        if self._answer is not None:
+            self._flush_poll()
+        self._clock.wake(self, self._heard + _CLOSE_TIMEOUT)
 
     # --- back-pressure -----------------------------------------------------------------------------------------
 
@@ -311,10 +326,14 @@ class Engine:
 
     def pause(self) -> None:
         """Reads no more from this client: its handlers do not keep up.  Its pong deadline is suspended."""
-        if self._paused_at is None:
-            self._paused_at = self._clock.now
-            if self.link is not None:
-                self.link.pause()
+        if self._paused_at is not None or self.state is not State.OPEN:
+            return
+        self._paused_at = self._clock.now
+        if self._ping_at is None:  # its pong would not be read: the next ping is due as if it had come
+            self._ping_at = self._heard + self._clock.lag + self._options.ping_interval
+        if self.link is not None:
+            self.link.pause()
+        self._clock.wake(self, self._deadline())
 
     def resume(self) -> None:
         """Reads again; the time of the pause does not count."""
@@ -336,21 +355,23 @@ class Engine:
                 self._end("")
                 return None
             return self._heard + _CLOSE_TIMEOUT
-        if self._candidate is not None and now >= self._noop_at:
+        if self._candidate is not None:
             self._tick_upgrade(now)
-        if self._paused_at is not None:
-            self._tick_paused(now)
-        elif self.revision == 3 or self._ping_at is None:
+        if self.revision == 4:
+            self._tick_ping(now)
+        elif self._paused_at is None:
             if now >= self._alive_until():
                 self._end(Reason.PING_TIMEOUT)
-        elif now >= self._ping_at:
-            self._ping_at = None
-            self._heard = now
-            self._send_packet(EnginePacket(PING))
+        elif now >= self._pause_until(self._paused_at):
+            self.close(Reason.TOO_MANY_PENDING)
         return self._deadline() if self._is_open() else None
 
     def _is_open(self) -> bool:
         return self.state is State.OPEN
+
+    def _client_time(self) -> float:
+        """Time as the client sees it: it expects its pings however busy our loop was."""
+        return self._clock.now + self._clock.lag
 
     def _alive_until(self) -> float:
         """When the client is given up, if nothing is heard of it."""
@@ -358,28 +379,37 @@ class Engine:
             return self._heard + self._options.ping_interval + self._options.ping_timeout
         return self._heard + self._options.ping_timeout
 
+    def _pause_until(self, since: float) -> float:
+        """A revision-3 client gives up when its own ping stays unanswered: better to tell it why, half way there."""
+        return since + self._options.ping_timeout / 2
+
     def _deadline(self) -> float:
         """When something is due next."""
-        if self._paused_at is not None:
-            at = self._clock.now + self._options.ping_timeout / 4
+        if self.revision == 3 and self._paused_at is not None:
+            at = self._pause_until(self._paused_at)
         elif self.revision == 4 and self._ping_at is not None:
-            at = self._ping_at
+            at = self._ping_at - self._clock.lag
         else:
             at = self._alive_until()
-        return min(at, self._noop_at) if self._candidate is not None else at
+        if self._candidate is None:
+            return at
+        return min(at, self._upgrade_until if self._noop_at is None else self._noop_at)
 
-    def _tick_paused(self, now: float) -> None:
-        """A revision-3 client gives up when its own ping stays unanswered: better to tell it why, half way there."""
-        since = now if self._paused_at is None else self._paused_at
-        if self.revision == 3 and now >= since + self._options.ping_timeout / 2:
-            self.close(Reason.TOO_MANY_PENDING)
+    def _tick_ping(self, now: float) -> None:
+        """Revision 4: we ping.  A client that we do not read is pinged on, but not held to its pong."""
+        if self._ping_at is None:
+            if now >= self._alive_until():
+                self._end(Reason.PING_TIMEOUT)
+        elif self._client_time() >= self._ping_at:
+            self._heard = now
+            self._ping_at = None if self._paused_at is None else self._client_time() + self._options.ping_interval
+            self._send_packet(EnginePacket(PING))
 
     def _tick_upgrade(self, now: float) -> None:
-        if not self._probed_at or now >= self._probed_at + self._options.upgrade_timeout:
+        if now >= self._upgrade_until:
             self._forget_candidate(close=True)
-            return
-        self._noop_at = now + _NOOP_INTERVAL
-        if self._answer is not None and not self._outbox:
+        elif self._noop_at is not None and now >= self._noop_at:
+            self._noop_at = now + _NOOP_INTERVAL
             self._reply([EnginePacket(NOOP)])
 
     # --- packets -----------------------------------------------------------------------------------------------
@@ -395,52 +425,61 @@ class Engine:
         elif kind == PING and self.revision == 3:
             self._send_packet(EnginePacket(PONG, packet.data))
         elif kind == PONG and self.revision == 4:
-            if self._ping_at is None:
-                self._ping_at = self._clock.now + self._options.ping_interval
+            self._pong()
         elif kind == CLOSE:
-            if self._answer is not None:
-                self._reply([EnginePacket(NOOP)])
+            self._reply([EnginePacket(NOOP)])
             self._end(Reason.TRANSPORT_CLOSE)
+        elif kind in (PING, PONG):
+            self.fail(PacketError(f"a heartbeat {kind!r} in the wrong direction for Engine.IO {self.revision}"))
         elif kind != NOOP:
-            self._end(Reason.PARSE_ERROR)
+            self.fail(PacketError(f"an Engine.IO packet of type {kind!r}, which a client does not send here"))
+
+    def _pong(self) -> None:
+        if self._ping_at is None:
+            self._ping_at = self._client_time() + self._options.ping_interval
+            if self._deadline() < self._alive_until():  # earlier than the tick that is planned
+                self._clock.wake(self, self._deadline())
 
     def _probe(self, link: Link, message: str | bytes) -> None:
         """The little dance of the upgrade: ``2probe`` / ``3probe``, then ``5``."""
-        if message == "2probe":
-            self._probed_at = self._noop_at = self._clock.now
+        if message == "2probe" and self._noop_at is None:
             link.send_packet(EnginePacket(PONG, "probe"))
-            self._tick_upgrade(self._clock.now)
+            self._reply([EnginePacket(NOOP)])
+            self._noop_at = self._clock.now + _NOOP_INTERVAL
             self._clock.wake(self, self._noop_at)
-        elif message == UPGRADE and self._probed_at:
-            self._candidate = None
-            self._probed_at = 0.0
+        elif message == UPGRADE and self._noop_at is not None:
+            self._forget_candidate()
             self.link = link
             if self._paused_at is not None:
                 link.pause()
-            if self._answer is not None:
-                self._reply([EnginePacket(NOOP)])
+            self._reply([EnginePacket(NOOP)])
             self._flush_link(link)
         else:
             self._forget_candidate(close=True)
 
     def _forget_candidate(self, close: bool = False) -> None:
         link, self._candidate = self._candidate, None
-        self._probed_at = 0.0
+        self._noop_at = None
         if close and link is not None:
             link.close(1000, "upgrade failed")
 
     def _send_packet(self, packet: EnginePacket) -> None:
-        if self.link is not None:
-            self.link.send_packet(packet)
-        else:
+        """Our own packets do not wait, but for those that a client can call for as often as it likes."""
+        link = self.link
+        if link is None or (packet.type in (PONG, MESSAGE) and not link.writable):
             self._queue(packet)
+        else:
+            link.send_packet(packet)
 
     # --- waiting and flushing ----------------------------------------------------------------------------------
 
+    def _waiting(self) -> Outbox:
+        if self._outbox is None:
+            self._outbox = Outbox(self._options.outbox_bytes)
+        return self._outbox
+
     def _queue(self, unit: Unit) -> None:
-        outbox = self._outbox
-        if outbox is None:
-            outbox = self._outbox = Outbox(self._options.outbox_bytes)
+        outbox = self._waiting()
         while not outbox.put(unit):
             if self._options.overflow is Overflow.CLOSE or not outbox.drop_oldest():
                 self._end(Reason.SLOW)
@@ -449,15 +488,16 @@ class Engine:
             self._flush_poll()
 
     def _flush_poll(self) -> None:
-        if self._outbox:
-            self._reply(self._outbox.packets(self.revision, _PACKETS_PER_PAYLOAD, self._options.max_payload))
-        if self.state is State.CLOSING and not self._outbox:
-            self._finish()
+        outbox = self._waiting()
+        self._reply(outbox.packets(self.revision, _PACKETS_PER_PAYLOAD, self._options.max_payload))
+        if self.state is State.CLOSING and not outbox:
+            self._finish("")
 
-    def _reply(self, packets: Sequence[EnginePacket]) -> None:
+    def _reply(self, packets: list[EnginePacket]) -> None:
+        """Answers the parked GET, if there is one."""
         answer, self._answer = self._answer, None
         if answer is not None:
-            answer(list(packets))
+            answer(packets)
 
     def _flush_link(self, link: Link) -> None:
         outbox = self._outbox
@@ -472,27 +512,25 @@ class Engine:
 
     def fail(self, error: ProtocolError) -> None:
         """The client broke a rule: the session ends, with WebSocket close code 1008 or the error's own."""
-        if self._answer is not None:
-            self._reply([EnginePacket(NOOP)])
+        self.error = self.error or str(error)
+        self._reply([EnginePacket(NOOP)])
         self._end(Reason.PARSE_ERROR, error.close_code if error.close_code != 1002 else 1008, str(error))
 
     def _end(self, reason: str, code: int = 1000, text: str = "") -> None:
         """Over, at once, for both sides: the link is closed, a parked GET is told."""
+        if self.state is not State.CLOSED and self.link is not None:
+            self.link.close(code, text or reason)
+        self._finish(reason)
+
+    def _finish(self, reason: str) -> None:
         if self.state is State.CLOSED:
             return
         was_open = self.state is State.OPEN
-        link = self.link
-        if self._answer is not None:
-            self._reply([EnginePacket(CLOSE)])
-        self._forget_candidate(close=True)
-        self._finish()
-        if link is not None:
-            link.close(code, text or reason)
-        if was_open:
-            self._listener.closed(reason)
-
-    def _finish(self) -> None:
         self.state = State.CLOSED
+        self._reply([EnginePacket(CLOSE)])
+        self._forget_candidate(close=True)
         if self._outbox is not None:
             self._outbox.clear()
+        if was_open:
+            self._listener.closed(reason)
         self._listener.gone()

@@ -55,6 +55,11 @@ class Outbox:
         self.size += size
         return True
 
+    def append(self, unit: Unit) -> None:
+        """Appends ``unit`` whether it fits or not: the last word of a session."""
+        self._units.append(unit)
+        self.size += _size(unit)
+
     def drop_oldest(self) -> bool:
         """Forgets the oldest *event*; control packets stay.  ``False`` where there is none to forget."""
         for index, unit in enumerate(self._units):

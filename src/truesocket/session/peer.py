@@ -39,7 +39,7 @@ class PeerListener(Protocol[H]):
 class Peer(Generic[H]):
     """``handshake`` is the caller's own record of how the peer came in; the peer only carries it."""
 
-    __slots__ = ("_listener", "conversation", "engine", "error", "handshake")
+    __slots__ = ("_listener", "conversation", "engine", "handshake")
 
     def __init__(
         self,
@@ -54,7 +54,6 @@ class Peer(Generic[H]):
     ) -> None:
         self.handshake = handshake
         self._listener = listener
-        self.error = ""  # what the client did wrong, for the log
         self.engine = Engine(sid, revision, self, clock, options, base64=base64)
         self.conversation = Conversation(revision, self)
 
@@ -62,6 +61,11 @@ class Peer(Generic[H]):
     def sid(self) -> str:
         """The Engine.IO session id; each namespace has a Socket.IO sid of its own."""
         return self.engine.sid
+
+    @property
+    def error(self) -> str:
+        """What the client did wrong, for the log; empty where it did nothing."""
+        return self.engine.error
 
     def open(self, link: Link | None) -> None:
         """Says hello on a WebSocket, or to the first poll."""
@@ -77,7 +81,10 @@ class Peer(Generic[H]):
         self.engine.close(reason)
 
     def connect(self, namespace: str, query: str, auth: dict[str, object] | None) -> Member | None:
-        return self._listener.connect(self, namespace, query, auth)
+        member = self._listener.connect(self, namespace, query, auth)
+        if member is not None and self.engine.state is not State.OPEN:
+            member.left()  # the answer alone was too much for a client that does not read
+        return member
 
     def received(self, data: str | bytes) -> None:
         if self.engine.state is not State.OPEN:
@@ -85,7 +92,6 @@ class Peer(Generic[H]):
         try:
             self.conversation.receive(data)
         except PacketError as error:
-            self.error = str(error)
             self.engine.fail(error)
 
     def closed(self, reason: str) -> None:

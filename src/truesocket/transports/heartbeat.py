@@ -1,40 +1,48 @@
 """One timer wheel for all sessions of a server: no task and no timer per client.
 
-The wheel is also the sessions' clock.  It counts only time in which the loop turned: a tick that comes late by more
-than one slot (a blocked loop, SIGSTOP, a laptop's sleep) moves every deadline by the lag, because the clock did not
-advance, and the bytes that piled up meanwhile are read before the next tick.  So nobody is expired for our own delay.
+The wheel is also the sessions' clock.  It counts only time in which the loop turned: where a tick comes late by more
+than a slot (a blocked loop, SIGSTOP, a laptop's sleep), the clock does not advance by the lag, so every deadline moves
+by it, and the bytes that piled up meanwhile are read before anybody is looked at.  Nobody is expired for our own delay.
+What the *other* side waits for, our pings, is sent by ``now + lag``: a busy loop must not let its clients down.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from truesocket.session.engine import Engine
 
 __all__ = ["Heartbeat"]
 
+_log = logging.getLogger("truesocket")
+
 #: Seconds between two ticks.
 SLOT = 0.1
+#: Seconds that the loop gets behind a late tick to read what piled up.
+_READ_PASS = 0.01
 
 
 class Heartbeat:
     """Implements :class:`truesocket.session.engine.Clock` on an event loop."""
 
-    __slots__ = ("_handle", "_loop", "_planned", "_slot", "_wheel", "now")
+    __slots__ = ("_handle", "_lag_slots", "_loop", "_slot", "_started", "_wheel", "lag", "now")
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._slot = 0
+        self.lag = 0.0
+        self._slot = 0  # slots since the start
+        self._lag_slots = 0  # how many of them do not count
         self._wheel: dict[int, set[Engine]] = {}
-        self._planned = 0.0
+        self._started = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Starts to tick on ``loop``; called on that loop."""
         self._loop = loop
-        self._planned = loop.time() + SLOT
-        self._handle = loop.call_at(self._planned, self._tick)
+        self._started = loop.time() - self._slot * SLOT
+        self._plan(loop)
 
     def stop(self) -> None:
         """Stops ticking and forgets every deadline."""
@@ -45,23 +53,47 @@ class Heartbeat:
 
     def wake(self, engine: Engine, at: float) -> None:
         """Calls ``engine.tick()`` in the first slot that ends at or after ``at``."""
-        slot = max(int(at / SLOT) + 1, self._slot + 1)
+        slot = max(int(at / SLOT) + 1 + self._lag_slots, self._slot + 1)
         members = self._wheel.get(slot)
         if members is None:
             self._wheel[slot] = {engine}
         else:
             members.add(engine)
 
+    def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._handle = loop.call_at(self._started + (self._slot + 1) * SLOT, self._tick)
+
     def _tick(self) -> None:
         loop = self._loop
         if loop is None:
             return
-        late = loop.time() - self._planned
-        self._planned = max(self._planned, loop.time() - SLOT) + SLOT if late > SLOT else self._planned + SLOT
-        self._handle = loop.call_at(self._planned, self._tick)
-        self._slot += 1
-        self.now = self._slot * SLOT
-        for engine in self._wheel.pop(self._slot, ()):
+        late = int((loop.time() - self._started) / SLOT) - self._slot - 1
+        if late < 1:
+            self._turn()
+            return
+        self._lag_slots += late
+        self.lag = self._lag_slots * SLOT
+        self._handle = loop.call_later(_READ_PASS, self._turn)
+
+    def _turn(self) -> None:
+        """Looks at everybody who is due."""
+        loop = self._loop
+        if loop is None:
+            return
+        slot = max(self._slot + 1, self._lag_slots, int((loop.time() - self._started) / SLOT))
+        due = [slot] if slot == self._slot + 1 else sorted(key for key in self._wheel if key <= slot)
+        self._slot = slot
+        self.now = (slot - self._lag_slots) * SLOT
+        self._plan(loop)
+        for key in due:
+            for engine in self._wheel.pop(key, ()):
+                self._look(engine)
+
+    def _look(self, engine: Engine) -> None:
+        try:
             at = engine.tick()
-            if at is not None:
-                self.wake(engine, at)
+        except Exception:  # one broken session must not stop the clock of all others
+            _log.exception("a heartbeat failed; this is a bug in truesocket, please report it")
+            return
+        if at is not None:
+            self.wake(engine, at)

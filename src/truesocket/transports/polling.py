@@ -54,7 +54,9 @@ def error_reply(code: int, hint: str = "", status: int | None = None) -> HttpRep
 
 
 async def turn(engine: Engine, request: HttpRequest) -> HttpReply:
-    """One GET or POST of a session that exists."""
+    """One GET or POST of a session that exists, or did so when the request was let in."""
+    if engine.state is State.CLOSED:
+        return error_reply(1, "the session has just ended")
     if request.method == "GET":
         return await _get(engine)
     return await _post(engine, request)
@@ -68,7 +70,8 @@ async def _get(engine: Engine) -> HttpReply:
             future.set_result(packets)
 
     if not engine.poll(answer):
-        return error_reply(3, "two GETs of one session at the same time; the session has been closed")
+        over = "two GETs of one session at the same time; the session has been closed"
+        return error_reply(3, "this session has its WebSocket" if engine.link is not None else over)
     try:
         packets = await future
     except asyncio.CancelledError:

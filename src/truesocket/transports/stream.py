@@ -87,9 +87,10 @@ class Stream(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         self.writable = False
-        if self._websocket.state is State.OPEN:
+        if self._websocket.state is State.OPEN and not self._transport.is_closing():
             self._websocket.close(code, reason)
-            asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
+            self._transport.resume_reading()  # the other side's close frame stands behind what we have not read
+            self._cut_later()
 
     def pause(self) -> None:
         if not self._transport.is_closing():
@@ -113,6 +114,12 @@ class Stream(asyncio.Protocol):
         if code not in (1000, 1001, 1005):
             self._reason = Reason.TRANSPORT_ERROR
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._cut_later()
+
+    def _cut_later(self) -> None:
+        """Whoever does not read what we have said has a few seconds, no more."""
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
 
     def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():
