@@ -6,9 +6,9 @@ transport, session, method, protocol version, then whether this client is wanted
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -22,6 +22,12 @@ _log = logging.getLogger("truesocket")
 
 #: The error codes of Engine.IO.
 UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, UNSUPPORTED_VERSION = range(6)
+
+_UPGRADE_MISSING = (
+    "transport=websocket without an Upgrade header: a proxy on the way drops it"
+    " (see docs/how-to/behind-a-proxy.md), or the client is no WebSocket client"
+)
+_POLLING_ON_WEBSOCKET = "a WebSocket request with transport=polling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,9 @@ class Admission:
         if method != "GET":
             return Denied(BAD_METHOD, "a session is opened with GET")
         if transport == "websocket" and not is_websocket:
-            return Denied(
-                BAD_REQUEST,
-                "transport=websocket without an Upgrade header: a proxy on the way drops it"
-                " (see docs/how-to/behind-a-proxy.md), or the client is no WebSocket client",
-            )
+            return Denied(BAD_REQUEST, _UPGRADE_MISSING)
         if transport == "polling" and is_websocket:
-            return Denied(BAD_REQUEST, "a WebSocket request with transport=polling")
+            return Denied(BAD_REQUEST, _POLLING_ON_WEBSOCKET)
         version = args.get("EIO")
         if version not in ("3", "4"):
             return Denied(UNSUPPORTED_VERSION, _version_hint(version))
@@ -78,7 +80,13 @@ class Admission:
     def _read_sid(self, sid: str, transport: str, is_websocket: bool, current: str | None) -> Opening | Denied:
         if current is None:
             return Denied(UNKNOWN_SID, self._sid_hint(sid))
-        if not is_websocket and (transport != "polling" or current != "polling"):
+        if is_websocket and transport == "polling":
+            return Denied(BAD_REQUEST, _POLLING_ON_WEBSOCKET)
+        if is_websocket and not self._config.allow_upgrades:
+            return Denied(BAD_REQUEST, "this server does not let sessions change over to a WebSocket (allow_upgrades)")
+        if not is_websocket and transport != "polling":
+            return Denied(BAD_REQUEST, _UPGRADE_MISSING)
+        if not is_websocket and current != "polling":
             return Denied(BAD_REQUEST, "this session has changed over to its WebSocket")
         return Opening(transport, sid, 0, False)
 
@@ -114,7 +122,7 @@ class Admission:
             good = bool(allowed(origin))
         else:
             patterns = [allowed] if isinstance(allowed, str) else allowed
-            good = not patterns or any(fnmatch.fnmatchcase(origin, pattern) for pattern in patterns)
+            good = not patterns or any(_matches(origin, pattern) for pattern in patterns)
         if not good:
             self._tell(origin, handshake)
         return good
@@ -144,6 +152,14 @@ def _clean(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:200])
 
 
+def _matches(origin: str, pattern: str) -> bool:
+    """Whether an origin is the allowed one; ``*`` in it stands for anything, a slash at its end for nothing."""
+    wanted = pattern.rstrip("/").lower()
+    if "*" not in wanted:
+        return origin.lower() == wanted
+    return re.fullmatch(".*".join(map(re.escape, wanted.split("*"))), origin.lower()) is not None
+
+
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -167,21 +183,28 @@ def through_proxies(handshake: Handshake, trusted: Iterable[str]) -> Handshake:
     anybody else these headers mean nothing.
     """
     nets = tuple(trusted)
-    if not _is_trusted(handshake.client[0], nets):
-        return handshake
-    client, scheme, headers = handshake.client, handshake.scheme, handshake.headers
+    client, scheme = handshake.client, handshake.scheme
     hops = [hop.strip() for hop in handshake.header("x-forwarded-for").split(",") if hop.strip()]
-    for hop in reversed(hops):
-        client = (hop, 0)
-        if not _is_trusted(hop, nets):
-            break
-    proto = handshake.header("x-forwarded-proto").split(",")[-1].strip().lower()
-    if proto in _PORTS:
-        scheme = "https" if proto in ("https", "wss") else "http"
+    if _is_trusted(client[0], nets):
+        for hop in reversed(hops):
+            client = (hop, 0)
+            if not _is_trusted(hop, nets):
+                break
+        proto = handshake.header("x-forwarded-proto").split(",")[-1].strip().lower()
+        if proto in _PORTS:
+            scheme = "https" if proto in ("https", "wss") else "http"
+    elif client[1] != 0 or not hops:  # port 0: the host server has believed the proxy already (uvicorn, Hypercorn)
+        return handshake
+    return _with_host(replace(handshake, client=client, scheme=scheme))
+
+
+def _with_host(handshake: Handshake) -> Handshake:
+    """The handshake with the host that the proxy was asked for."""
     host = handshake.header("x-forwarded-host").split(",")[-1].strip()
-    if host:
-        headers = [(name, host if name == "host" else value) for name, value in headers]
-    return replace(handshake, client=client, scheme=scheme, headers=headers)
+    if not host:
+        return handshake
+    others = [(name, value) for name, value in handshake.headers if name != "host"]
+    return replace(handshake, headers=[("host", host), *others])
 
 
 def _is_trusted(address: str, nets: tuple[str, ...]) -> bool:

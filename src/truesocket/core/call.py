@@ -41,7 +41,7 @@ class Call:
         self._forget()
 
     def _lost(self) -> None:
-        if all(socket.reason is not None for socket, _ in self._waiting):
+        if not any(socket.can_answer and socket.reason is None for socket, _ in self._waiting):
             self._reply.fail(AckTimeout(f"call({self._event!r}): the client left before it answered"))
 
     def _expire(self, timeout: float) -> None:

@@ -6,6 +6,7 @@ names the nearest one.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
@@ -19,6 +20,17 @@ __all__ = ["Config", "Origins"]
 Origins = str | Sequence[str] | Callable[[str], bool] | None
 
 _TRANSPORTS = ("polling", "websocket")
+
+_POSITIVE = (
+    "ping_interval",
+    "ping_timeout",
+    "max_payload",
+    "handler_threads",
+    "handlers_per_client",
+    "max_pending_events",
+    "max_pending_bytes",
+    "http_threads",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +92,25 @@ class Config:
         values = dict(options)
         for name in ("transports", "trusted_proxies", "namespaces"):
             if name in values:
-                values[name] = _names(values[name])
+                values[name] = _names(where, name, values[name])
         config = cls(**values)  # type: ignore[arg-type]  # each is checked right below
-        config._check(where)
+        config._check_types(where)
+        config._check_values(where)
         return config
 
-    def _check(self, where: str) -> None:
+    def _check_types(self, where: str) -> None:
         for field in fields(self):
-            default = field.default
             value = getattr(self, field.name)
-            if isinstance(default, bool):
-                good = isinstance(value, bool)
-            elif isinstance(default, int | float):
-                good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-            else:
-                continue
-            if not good:
-                kind = "True or False" if isinstance(default, bool) else "a number, 0 or more"
-                raise UsageError(f"{where}: {field.name}={value!r} must be {kind}")
-        for name in ("ping_interval", "ping_timeout", "max_payload", "handler_threads", "handlers_per_client"):
+            wanted = _wanted(field.default)
+            if wanted is not None and not _fits(value, field.default):
+                raise UsageError(f"{where}: {field.name}={value!r} must be {wanted}")
+        for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise UsageError(f"{where}: {name} must be more than 0")
+
+    def _check_values(self, where: str) -> None:
+        if not self.path.strip("/"):
+            raise UsageError(f"{where}: path={self.path!r} must name a path, such as 'socket.io'")
         wrong = [name for name in self.transports if name not in _TRANSPORTS]
         if wrong or not self.transports:
             raise UsageError(
@@ -108,6 +118,32 @@ class Config:
             )
         if self.overflow not in [policy.value for policy in Overflow]:
             raise UsageError(f"{where}: overflow={self.overflow!r}; choose 'close' or 'drop_oldest'")
+        for name in self.namespaces:
+            if name != "*" and not name.startswith("/"):
+                raise UsageError(f"{where}: namespaces={list(self.namespaces)!r}; {name!r} must begin with a slash")
+        self._check_origins(where)
+        self._check_proxies(where)
+
+    def _check_origins(self, where: str) -> None:
+        allowed = self.cors_allowed_origins
+        if allowed is None or callable(allowed):
+            return
+        for origin in _names(where, "cors_allowed_origins", allowed):
+            if origin not in ("*", "null") and "://" not in origin:
+                raise UsageError(
+                    f"{where}: cors_allowed_origins={allowed!r}; an origin has a scheme: write 'https://{origin}'"
+                )
+
+    def _check_proxies(self, where: str) -> None:
+        for proxy in self.trusted_proxies:
+            try:
+                if proxy != "*":
+                    ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise UsageError(
+                    f"{where}: trusted_proxies={list(self.trusted_proxies)!r}; {proxy!r} is no address, no network such"
+                    " as '10.0.0.0/8', and not '*'"
+                ) from None
 
     @property
     def prefix(self) -> str:
@@ -127,9 +163,30 @@ class Config:
         )
 
 
-def _names(value: object) -> tuple[str, ...]:
+def _wanted(default: object) -> str | None:
+    """What an option with this default must be, in words; ``None`` where the type does not tell."""
+    if isinstance(default, bool):
+        return "True or False"
+    if isinstance(default, int):
+        return "a whole number, 0 or more"
+    if isinstance(default, float):
+        return "a number, 0 or more"
+    return "a text" if isinstance(default, str) else None
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, int):
+        return isinstance(value, int) and value >= 0
+    if isinstance(default, float):
+        return isinstance(value, int | float) and value >= 0
+    return isinstance(value, str)
+
+
+def _names(where: str, option: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if isinstance(value, Sequence | set | frozenset):
         return tuple(str(item) for item in value)
-    raise UsageError(f"{value!r} must be a name or a list of names")
+    raise UsageError(f"{where}: {option}={value!r} must be a name or a list of names")

@@ -7,7 +7,7 @@ the loop) and come back through the FIFO of commands.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from truesocket.codec import jsons, socketio
@@ -60,31 +60,46 @@ class Dispatch:
         else:
             self._server.bridge.post(self._refuse, job.socket, refusal)
 
-    def _accept(self, socket: Socket) -> None:
+    def _accept(self, socket: Socket) -> Iterator[object] | None:
         if socket.state is not SocketState.CONNECTING:
-            return  # always_connect had accepted it before
-        server = self._server
+            return None  # always_connect had accepted it before
         socket.state = SocketState.CONNECTED
-        server.space(socket.namespace).members[socket.sid] = socket
-        socket.peer.conversation.accept(socket.namespace, socket.sid)
-        held, socket.held = socket.held, None
-        for command, args in held or ():
-            server.bridge.post(command, *args)
+        self._server.space(socket.namespace).members[socket.sid] = socket
+        if socket.reason is None:  # else it left while its connect handler ran, and may have come again
+            socket.peer.conversation.accept(socket.namespace, socket.sid)
+        if socket.held:
+            return self._catch_up(socket)
+        self._accepted(socket)
+        return None
+
+    def _catch_up(self, socket: Socket) -> Iterator[object]:
+        """What was held, in its order; a broadcast to very many takes its steps."""
+        for command, args in socket.held or ():  # grows while we are at it: what arrives meanwhile waits behind
+            rest = command(*args)
+            if rest is not None:
+                yield from rest
+        self._accepted(socket)
+
+    def _accepted(self, socket: Socket) -> None:
+        socket.held = None
         socket.engine.resume()
-        if socket.reason is not None:  # it left while its connect handler ran
-            server.bridge.post(self.left, socket, socket.reason)
+        if socket.reason is not None:
+            self.left(socket, socket.reason)
 
     def _refuse(self, socket: Socket, payload: dict[str, object]) -> None:
-        if socket.state is SocketState.CONNECTED:  # always_connect
+        if socket.state is not SocketState.CONNECTING:  # always_connect
             self.close(socket)
             return
         socket.held = None
         if socket.reason is None:
+            socket.reason = "refused"
             try:
                 socket.peer.conversation.refuse(socket.namespace, payload)
-            except TypeError:
+            except (TypeError, ValueError):
                 _log.exception("what the connect handler of %s refused with cannot be sent", socket.namespace)
                 socket.peer.conversation.refuse(socket.namespace, Refused().payload)
+            socket.engine.resume()
+        socket.lose_acks()
         self._gone(socket)
 
     # --- events ------------------------------------------------------------------------------------------------
@@ -92,7 +107,7 @@ class Dispatch:
     def event(self, socket: Socket, name: str, args: list[object], id: int | None, size: int) -> None:
         """The client sent an event; its handler starts behind those of the events before it."""
         found = self._server.registry.find(socket.namespace, name)
-        if found is None:
+        if found is None or socket.state is not SocketState.CONNECTED:
             return
         given = (name, *args) if found.serves == "*" else tuple(args)
         done = self._event_done if id is None else _Answer(self, id)
@@ -169,7 +184,10 @@ class Dispatch:
     def _disconnect_done(self, job: Job, result: object, error: BaseException | None) -> None:
         if error is not None:
             _log_failure(job, error)
+        job.socket.state = SocketState.GONE
         self._server.bridge.post(self._gone, job.socket)
+        if not self._server.running:  # the loop has ended meanwhile, and nobody else will do it
+            self._gone(job.socket)
 
     def _gone(self, socket: Socket) -> None:
         socket.state = SocketState.GONE

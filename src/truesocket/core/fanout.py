@@ -78,7 +78,7 @@ class Fanout:
         on_ack = envelope.on_ack
         assert on_ack is not None
         for socket in members:
-            waiting = on_ack(socket)
+            waiting = on_ack(socket) if socket.can_answer else None
             if waiting is not None:
                 id = socket.expect(waiting)
                 socket.send(event_parcel(envelope.namespace, envelope.data, envelope.parcel.attachments, id))

@@ -91,6 +91,8 @@ class Server:
         ``"connect"`` gets the auth payload, ``"disconnect"`` the reason, ``"*"`` every event nobody else handles, with
         its name first.  The handler may be ``def`` (runs in a thread, may block) or ``async def`` (runs on the loop).
         """
+        if callable(event):
+            raise UsageError("@server.on: the event's name is missing; write @server.on('name')")
 
         def register(handler: F) -> F:
             self.registry.add(event, namespace, handler)
@@ -194,6 +196,11 @@ class Server:
         """The rooms of a client, its own among them.  Raises :class:`~truesocket.errors.UnknownSid`."""
         return self.bridge.ask(self._rooms, self.socket(sid, namespace))
 
+    def rooms_now(self, sid: str, namespace: str = "/") -> list[Hashable]:
+        """The same on the loop, without waiting: joins that still stand behind a large broadcast are not seen."""
+        reply = self.rooms(sid, namespace=namespace)
+        return reply.result() if reply.done() else self._rooms(self.socket(sid, namespace))
+
     def members(self, room: Hashable | None = None, *, namespace: str = "/") -> Reply[list[str]]:
         """The sids in a room, or in the whole namespace."""
         return self.bridge.ask(self._sids, namespace, room)
@@ -273,6 +280,10 @@ class Server:
             self._ticker.stop()
         self.bridge.release()
         self.peers.clear()
+        self.spaces.clear()
+        for socket in list(self.sockets.values()):
+            if socket.state is not SocketState.LEAVING:  # those are forgotten when their disconnect handler ends
+                self.forget(socket)
 
     def _every_second(self, loop: asyncio.AbstractEventLoop) -> None:
         self._second = loop.call_later(1.0, self._every_second, loop)

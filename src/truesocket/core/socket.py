@@ -181,6 +181,11 @@ class Socket:
         elif self.state is SocketState.CONNECTING:
             self.hold(self.send, parcel, volatile)
 
+    @property
+    def can_answer(self) -> bool:
+        """Whether an event sent to this client now can be answered."""
+        return self.state in (SocketState.CONNECTING, SocketState.CONNECTED)
+
     def expect(self, ack: Ack) -> int:
         """Registers who waits for an answer; returns the id to send."""
         if self._acks is None:
@@ -204,9 +209,9 @@ class Socket:
     # --- session.conversation.Member ---------------------------------------------------------------------------
 
     def received_event(self, name: str, args: list[object], id: int | None, size: int) -> None:
-        if self.state is SocketState.CONNECTED:
+        if self.state is SocketState.CONNECTED and self.held is None:
             self._listener.event(self, name, args, id, size)
-        elif self.state is SocketState.CONNECTING:
+        elif self.state in (SocketState.CONNECTING, SocketState.CONNECTED):
             self.hold(self._listener.event, self, name, args, id, size)
             if self.held is not None and len(self.held) > self.server.config.max_pending_events:
                 self.engine.pause()

@@ -67,10 +67,11 @@ class ASGIApp:
 
     async def _pass_on(self, other: App, handshake: Handshake, scope: Scope, receive: Receive, send: Send) -> None:
         """To the application, which sees the client as we do: behind the trusted proxies."""
-        if handshake.header("x-forwarded-for") or handshake.header("x-forwarded-proto"):
+        if any(name.startswith("x-forwarded-") for name, _ in handshake.headers):
             seen = self.entrance.behind_proxies(handshake)
             scheme = seen.scheme if scope["type"] == "http" else seen.scheme.replace("http", "ws")
-            scope = {**scope, "client": list(seen.client), "scheme": scheme}
+            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in seen.headers]
+            scope = {**scope, "client": list(seen.client), "scheme": scheme, "headers": headers}
         await other(scope, receive, send)
 
     # --- lifespan ------------------------------------------------------------------------------------------------
@@ -98,13 +99,18 @@ class ASGIApp:
                 await self._other(scope, receive_on, send_on)
             except Exception:
                 if "lifespan.startup.complete" in seen:
-                    raise  # else: an application that knows no lifespan
+                    raise  # else: an application that knows no lifespan, or that has said that it failed
+        if "lifespan.startup.failed" in seen:
+            self.entrance.stop()
+            return
         if "lifespan.startup" not in seen:
             await receive_on()
-        if not seen & {"lifespan.startup.complete", "lifespan.startup.failed"}:
-            await send({"type": "lifespan.startup.complete"})
+        if "lifespan.startup.complete" not in seen:
+            await send_on({"type": "lifespan.startup.complete"})
+        if "lifespan.shutdown" not in seen:
             await receive_on()
-            await send({"type": "lifespan.shutdown.complete"})
+        if not seen & {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
+            await send_on({"type": "lifespan.shutdown.complete"})
 
     # --- HTTP ----------------------------------------------------------------------------------------------------
 
@@ -194,27 +200,32 @@ class AsgiLink:
         self.writable = True
 
     async def run(self, receive: Receive) -> None:
-        """Reads until the connection ends."""
+        """Reads until the connection ends, or the host gives up on us."""
+        reason = Reason.TRANSPORT_ERROR
+        try:
+            reason = await self._read(receive)
+        finally:
+            self.writable = False
+            self._waiting.clear()
+            if self._flusher is not None:
+                self._flusher.cancel()
+            self._engine.lost(self, reason)
+
+    async def _read(self, receive: Receive) -> str:
+        """Hands on messages; returns why the connection ended."""
         limit = self._engine.max_payload
-        reason = Reason.TRANSPORT_CLOSE
         while True:
             await self._readable.wait()
             event = await receive()
             if event["type"] == "websocket.disconnect":
-                if event.get("code", 1005) not in (1000, 1001, 1005):
-                    reason = Reason.TRANSPORT_ERROR if event.get("code") != 1006 else Reason.TRANSPORT_CLOSE
-                break
+                code = event.get("code", 1005)
+                return Reason.TRANSPORT_CLOSE if code in (1000, 1001, 1005, 1006) else Reason.TRANSPORT_ERROR
             text: str | None = event.get("text")
-            message = text if text is not None else event.get("bytes", b"")
+            message: str | bytes = text if text is not None else event.get("bytes") or b""
             if len(message) > limit:
                 self.close(1009, f"a message of more than {limit} bytes")
                 continue
             self._engine.received_on(self, message)
-        self.writable = False
-        self._waiting.clear()
-        if self._flusher is not None:
-            self._flusher.cancel()
-        self._engine.lost(self, reason)
 
     def send(self, parcel: Parcel) -> None:
         for message in parcel.messages(self._engine.revision):
@@ -336,15 +347,20 @@ def _static(name: str, method: str, handshake: Handshake) -> HttpReply:
     if found is None or method not in ("GET", "HEAD"):
         return HttpReply(404, b"Not Found")
     headers = (("ETag", found.etag), ("Cache-Control", "public, max-age=0"), ("Access-Control-Allow-Origin", "*"))
-    if found.etag in handshake.header("if-none-match"):
+    known = handshake.header("if-none-match")
+    if found.etag in known or known.strip() == "*":
         return HttpReply(304, b"", found.content_type, headers)
-    return HttpReply(200, b"" if method == "HEAD" else found.body, found.content_type, headers)
+    if method == "HEAD":
+        return HttpReply(200, b"", found.content_type, (*headers, ("Content-Length", str(len(found.body)))))
+    return HttpReply(200, found.body, found.content_type, headers)
 
 
 async def _send_reply(send: Send, reply: HttpReply, extra: tuple[tuple[str, str], ...] = ()) -> None:
     headers = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
     if reply.status in (204, 304):
         headers = []
+    elif any(name == "Content-Length" for name, _ in reply.headers):  # an answer to HEAD
+        headers.pop()
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in (*reply.headers, *extra)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -252,17 +252,18 @@ def call(
 ) -> Any:
     """Sends an event to a client and returns its answer: ``None``, one value, or a tuple of several.
 
-    Waits in the handler's thread; ``timeout`` in seconds.  Raises :class:`~truesocket.errors.AckTimeout` when nobody
-    answers in time, at once where the client has left.
+    Waits in the handler's thread; in an ``async def`` handler write ``await call(...)``.  ``timeout`` in seconds.
+    Raises :class:`~truesocket.errors.AckTimeout` when nobody answers in time, at once where the client has left.
     """
-    socketio = _socketio()
-    return socketio.server.call(
+    server = _socketio().server
+    reply = server.call(
         event,
         *_spread(args),
         to=_target(to, room, False),
         namespace=_here("namespace", namespace, "namespace='/'"),
         timeout=timeout,
-    ).result()
+    )
+    return reply if server.bridge.on_loop() else reply.result()
 
 
 def join_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
@@ -285,7 +286,10 @@ def close_room(room: Hashable, namespace: str | None = None) -> None:
 def rooms(sid: str | None = None, namespace: str | None = None) -> list[Hashable]:
     """The rooms of the client, its own (named by its sid) among them."""
     server = _socketio().server
-    return server.rooms(_here("sid", sid, "sid=..."), namespace=_here("namespace", namespace, "namespace='/'")).result()
+    sid, namespace = _here("sid", sid, "sid=..."), _here("namespace", namespace, "namespace='/'")
+    return (
+        server.rooms_now(sid, namespace) if server.bridge.on_loop() else server.rooms(sid, namespace=namespace).result()
+    )
 
 
 def disconnect(sid: str | None = None, namespace: str | None = None, silent: bool = False) -> None:

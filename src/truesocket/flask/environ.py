@@ -44,10 +44,13 @@ def environ_of(handshake: Handshake) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for name, value in handshake.headers:
+        if "_" in name:
+            continue  # it would pass for the one with hyphens: X_Forwarded_For
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = sys.intern(f"HTTP_{key}")
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
+        separator = "; " if name == "cookie" else ","
+        environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
     return environ
 
 
@@ -93,7 +96,14 @@ def through_wrappers(app: flask.Flask, handshake: Handshake) -> Handshake:
     environ = environ_of(handshake)
     seen: list[dict[str, Any]] = []
     environ[_PROBE] = seen.append
-    app.wsgi_app(environ, lambda status, headers, exc_info=None: lambda data: None)
+    body = app.wsgi_app(environ, lambda status, headers, exc_info=None: lambda data: None)
+    try:
+        for _ in body:  # a wrapper may be a generator, which does nothing until somebody reads
+            pass
+    finally:
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
     if not seen:
         raise UsageError(
             "a WSGI wrapper of app.wsgi_app answered a Socket.IO handshake itself; let it pass what is not its own"

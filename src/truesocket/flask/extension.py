@@ -6,6 +6,7 @@ beside it: ``python app.py`` with ``socketio.run(app)``, ``truesocket run app:ap
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import threading
@@ -103,7 +104,7 @@ class SocketIO:
                 del settings[name]
         for name in settings.keys() & _OBSOLETE.keys():
             del settings[name]
-            warnings.warn(f"SocketIO({name}=...) does nothing: {_OBSOLETE[name]}", DeprecationWarning, stacklevel=4)
+            warnings.warn(f"SocketIO({name}=...) does nothing: {_OBSOLETE[name]}", DeprecationWarning, stacklevel=3)
         known = [*Config.__dataclass_fields__, *_ALIASES, *_OBSOLETE, "manage_session"]
         for name in settings:
             if name not in Config.__dataclass_fields__:
@@ -121,6 +122,11 @@ class SocketIO:
 
     def on(self, message: str, namespace: str | None = None) -> Callable[[F], F]:
         """Decorator: the handler of an event, of ``connect``, ``disconnect``, or of ``"*"`` for all others."""
+        if callable(message):
+            raise UsageError(
+                "@socketio.on: the event's name is missing; write @socketio.on('name'), or @socketio.event for the"
+                " function's own name"
+            )
 
         def decorator(handler: F) -> F:
             self.on_event(message, handler, namespace)
@@ -213,12 +219,14 @@ class SocketIO:
     ) -> Any:
         """Sends an event to one client and returns its answer; waits in this thread, ``timeout`` seconds at most.
 
-        Raises :class:`~truesocket.errors.AckTimeout`, at once where the client is gone.
+        In an ``async def`` handler write ``await socketio.call(...)``.  Raises
+        :class:`~truesocket.errors.AckTimeout`, at once where the client is gone.
         """
         target = room if to is None else to
         if target is None:
             raise UsageError("call() asks one client: give to=sid")
-        return self.server.call(event, *_spread(args), to=target, namespace=namespace or "/", timeout=timeout).result()
+        reply = self.server.call(event, *_spread(args), to=target, namespace=namespace or "/", timeout=timeout)
+        return reply if self.server.bridge.on_loop() else reply.result()
 
     def close_room(self, room: Hashable, namespace: str | None = None) -> None:
         """Takes everybody out of a room."""
@@ -331,7 +339,24 @@ class SocketIO:
             self._pages = WSGIMiddleware(cast(Any, self._wsgi))
             self._pages.executor.shutdown(wait=False)  # its threads would keep the program from ending
             self._pages.executor = Pool("truesocket-http", self.server.config.http_threads)
-        await self._pages(scope, receive, send)
+        if scope["type"] == "http" and any(b"_" in name for name, _ in scope["headers"]):
+            # WSGI could not tell X_Forwarded_For from X-Forwarded-For
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if b"_" not in pair[0]]}
+        started = False
+
+        async def send_on(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._pages(scope, receive, send_on)
+        except asyncio.CancelledError:
+            if self.server.running:
+                raise
+            if not started:  # the server ends, and this page has taken too long
+                await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+                await send({"type": "http.response.body", "body": b""})
 
     def _wsgi(self, environ: dict[str, Any], start_response: Any) -> Any:
         environ["wsgi.multiprocess"] = False

@@ -1,0 +1,185 @@
+"""Who hears an envelope: all, rooms, exceptions, volatile, and very many in steps."""
+
+import asyncio
+
+import pytest
+
+from tests.support.loopback import Client, on_loop, serving, until
+from truesocket.core import fanout
+from truesocket.core.server import Server
+from truesocket.core.socket import SocketState
+
+
+async def three(server: Server) -> list[Client]:
+    """a is in red, b in red and blue, c in none."""
+    clients = [Client(server) for _ in range(3)]
+    for client in clients:
+        await client.joined()
+    server.join(clients[0].sid(), "red")
+    server.join(clients[1].sid(), "red")
+    server.join(clients[1].sid(), "blue")
+    return clients
+
+
+A, B, C = 0, 1, 2
+
+
+@pytest.mark.parametrize(
+    ("to", "skip", "heard"),
+    [
+        (None, None, [A, B, C]),
+        ("red", None, [A, B]),
+        (["red", "blue"], None, [A, B]),
+        (["blue", "blue"], None, [B]),
+        ("nowhere", None, []),
+        ([], None, []),
+        (0, None, []),
+        (None, "red", [C]),
+        (None, ["red", "blue"], [C]),
+        ("red", "blue", [A]),
+        (None, "nowhere", [A, B, C]),
+        (["sid-c"], None, [C]),
+        (["red", "sid-c"], None, [A, B, C]),
+        ("red", ["sid-a"], [B]),
+        (None, ["sid-a", "sid-b"], [C]),
+        (["sid-a", "red"], ["sid-a"], [B]),
+    ],
+)
+@on_loop
+async def test_who_hears(to, skip, heard):
+    server = Server()
+    async with serving(server):
+        clients = await three(server)
+        sids = {f"sid-{name}": client.sid() for name, client in zip("abc", clients, strict=True)}
+
+        def real(rooms):
+            return [sids.get(room, room) for room in rooms] if isinstance(rooms, list) else rooms
+
+        server.emit("news", 1, to=real(to), skip=real(skip))
+        assert [number for number, client in enumerate(clients) if client.events] == heard
+        assert all(client.events in ([], [["news", 1]]) for client in clients), "somebody heard it twice"
+
+
+@on_loop
+async def test_one_parcel_for_all():
+    server = Server()
+    async with serving(server):
+        clients = await three(server)
+        server.emit("news", {"big": "x" * 1000})
+        first = clients[0].link.parcels[-1]
+        assert all(client.link.parcels[-1] is first for client in clients)
+        assert first.frames(4) is first.frames(4)
+
+
+@on_loop
+async def test_namespaces_do_not_hear_each_other():
+    server = Server(namespaces=["/", "/chat"])
+    async with serving(server):
+        plain, chatting = Client(server), Client(server)
+        await plain.joined()
+        sid = await chatting.joined("/chat")
+        server.join(sid, "red", namespace="/chat")
+        server.emit("news", 1)
+        server.emit("talk", 2, namespace="/chat")
+        server.emit("talk", 3, to="red")
+        server.emit("talk", 4, to=sid)
+        server.emit("news", 5, to=plain.sid(), namespace="/chat")
+        assert plain.events == [["news", 1]]
+        assert chatting.events == [["talk", 2]]
+
+
+@on_loop
+async def test_volatile_is_missed_by_who_cannot_take_it():
+    server = Server()
+    async with serving(server):
+        clients = await three(server)
+        clients[A].link.writable = False
+        server.of("/").volatile.emit("price", 1)
+        server.emit("news", 2)
+        server.of("/").volatile.emit("price", 3)
+        clients[A].link.writable = True
+        clients[A].engine.writable(clients[A].link)
+        assert clients[A].events == [["news", 2]]
+        assert clients[B].events == [["price", 1], ["news", 2], ["price", 3]]
+
+
+@on_loop
+async def test_who_left_hears_nothing():
+    server = Server()
+    async with serving(server):
+        clients = await three(server)
+        clients[A].leave()
+        clients[B].vanish()
+        server.emit("news", 1)
+        server.emit("news", 1, to=["red", clients[A].sid(), clients[B].sid()])
+        assert [client.events for client in clients] == [[], [], [["news", 1]]]
+
+
+@on_loop
+async def test_very_many_in_steps_and_nothing_overtakes():
+    server = Server()
+    count = fanout.STEP * 2 + 7
+    async with serving(server):
+        clients = [Client(server) for _ in range(count)]
+        for client in clients:
+            client.join()
+        assert len(server.members().result()) == count
+        turns = 0
+
+        def count_turns() -> None:
+            nonlocal turns
+            turns += 1
+            asyncio.get_running_loop().call_soon(count_turns)
+
+        asyncio.get_running_loop().call_soon(count_turns)
+        last = clients[-1]
+        server.emit("large", 1)
+        assert not last.events, "all of it in one turn of the loop"
+        server.emit("small", 2, to=last.sid())
+        server.join(last.sid(), "red")
+        server.emit("large", 3, to="red")
+        last.say("41")  # leaves while the broadcast runs
+        clients[-2].vanish()
+        server.emit("large", 4)
+        await until(lambda: len(clients[0].events) == 2)
+        await until(lambda: len(clients[-3].events) == 2)
+        assert turns >= 2, "the loop did not get its turns"
+        assert all(client.events == [["large", 1], ["large", 4]] for client in clients[:-2])
+        # a DISCONNECT does not wait behind commands: who left is not talked to any more
+        assert last.events == []
+        assert clients[-2].events == []
+
+
+@on_loop
+async def test_order_is_kept_behind_a_large_broadcast():
+    server = Server()
+    async with serving(server):
+        clients = [Client(server) for _ in range(fanout.STEP * 2 + 1)]
+        for client in clients:
+            client.join()
+        last = clients[-1]
+        server.emit("large", 1)
+        server.emit("small", 2, to=last.sid())
+        server.join(last.sid(), "red")
+        server.emit("room", 3, to="red")
+        server.disconnect(last.sid())
+        server.emit("late", 4)
+        await until(lambda: len(clients[-2].events) == 2)
+        assert last.events == [["large", 1], ["small", 2], ["room", 3]]
+        assert [packet.type for packet in last.packets][-1] == 1
+
+
+@on_loop
+async def test_snapshot_is_taken_when_the_command_starts():
+    server = Server()
+    async with serving(server):
+        clients = [Client(server) for _ in range(fanout.STEP + 1)]
+        for client in clients:
+            client.join()
+        server.emit("large", 1)
+        newcomer = Client(server)
+        newcomer.join()
+        await until(lambda: clients[-1].events)
+        await until(lambda: newcomer.packets)
+        assert newcomer.events == []
+        assert server.sockets[newcomer.sid()].state is SocketState.CONNECTED

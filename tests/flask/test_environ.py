@@ -1,0 +1,107 @@
+"""The environ of a handshake, before and behind the application's own WSGI wrappers."""
+
+import flask
+import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tests.support.loopback import handshake
+from truesocket.errors import UsageError
+from truesocket.flask.environ import Gate, environ_of, install_gate, through_wrappers
+
+
+def make(*headers: tuple[str, str], **changes):
+    return handshake(headers=[("host", "inside:5000"), *headers], **changes)
+
+
+def test_environ():
+    shake = make(
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("accept", "x"),
+        ("accept", "y"),
+        ("content-type", "text/plain"),
+        ("x_forwarded_for", "6.6.6.6"),
+        path="/socket.io/ü",
+        root_path="/shop",
+        scheme="https",
+    )
+    environ = environ_of(shake)
+    request = flask.Request(environ)
+    assert request.path == "/socket.io/ü"
+    assert request.script_root == "/shop"
+    assert request.host == "inside:5000"
+    assert request.remote_addr == "127.0.0.1"
+    assert request.is_secure
+    assert dict(request.cookies) == {"a": "1", "b": "2"}
+    assert request.headers["Accept"] == "x,y"
+    assert request.content_type == "text/plain"
+    assert request.args["EIO"] == "4"
+    assert "HTTP_X_FORWARDED_FOR" not in environ
+    assert not any(key.startswith("truesocket") for key in environ)
+
+
+def test_gate_is_installed_once_and_lets_pages_through():
+    app = flask.Flask("app")
+    app.add_url_rule("/", "index", lambda: "a page")
+    gate = install_gate(app)
+    assert install_gate(app) is gate
+    assert app.wsgi_app is gate
+    app.wsgi_app = ProxyFix(app.wsgi_app)
+    assert install_gate(app) is gate
+    assert app.test_client().get("/").text == "a page"
+
+
+def test_gate_goes_behind_wrappers_that_are_there_already():
+    app = flask.Flask("app")
+    app.wsgi_app = ProxyFix(app.wsgi_app)
+    gate = install_gate(app)
+    assert isinstance(app.wsgi_app, ProxyFix)
+    assert app.wsgi_app.app is gate
+    assert isinstance(gate, Gate)
+
+
+def test_what_the_wrappers_make_of_it():
+    app = flask.Flask("app")
+    install_gate(app)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)
+    shake = make(("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example"))
+    seen = through_wrappers(app, shake)
+    assert (seen.client[0], seen.scheme, seen.host) == ("1.2.3.4", "https", "shop.example")
+    assert flask.Request(seen.extra).remote_addr == "1.2.3.4"
+
+
+def test_wrappers_that_are_generators_and_close():
+    app = flask.Flask("app")
+    gate = install_gate(app)
+    closed = []
+
+    def generator(environ, start_response):
+        environ["REMOTE_ADDR"] = "9.9.9.9"
+        yield from gate(environ, start_response)
+
+    class Body:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __iter__(self):
+            return iter(self.inner)
+
+        def close(self):
+            closed.append(True)
+
+    app.wsgi_app = lambda environ, start_response: Body(generator(environ, start_response))
+    assert through_wrappers(app, make()).client[0] == "9.9.9.9"
+    assert closed == [True]
+
+
+def test_wrapper_that_answers_itself_is_an_error():
+    app = flask.Flask("app")
+    install_gate(app)
+
+    def closed_today(environ, start_response):
+        start_response("503 Service Unavailable", [])
+        return [b"closed today"]
+
+    app.wsgi_app = closed_today
+    with pytest.raises(UsageError, match=r"answered a Socket\.IO handshake itself"):
+        through_wrappers(app, make())
