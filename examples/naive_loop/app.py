@@ -18,7 +18,7 @@ socketio = SocketIO(app)
 @socketio.on("client_event")
 def client_msg(msg):
     # An ordinary function has a thread of its own: it may loop and sleep, and nobody else waits.
-    # It ends by itself when its client is gone.
+    # Long after its client has left (orphan_timeout, an hour) it is ended, and a warning names it before.
     while True:
         emit("server_response", {"data": msg["data"]})
         time.sleep(2)
