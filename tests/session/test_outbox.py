@@ -16,7 +16,7 @@ def parcel(number, size=0, attachments=()):
 
 
 def units(outbox):
-    return list(outbox.drain())
+    return [outbox.take() for _ in range(len(outbox))]
 
 
 def test_first_in_first_out():

@@ -8,7 +8,6 @@ requests, and while a WebSocket takes no more bytes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from enum import Enum
 
 from truesocket.codec.engineio import EnginePacket
@@ -95,11 +94,6 @@ class Outbox:
             taken += packets[:room]
             self._put_back(packets[room:])
         return taken
-
-    def drain(self) -> Iterator[Unit]:
-        """Takes units, oldest first, for as long as the caller goes on asking."""
-        while self._units:
-            yield self.take()
 
     def clear(self) -> None:
         """Forgets everything: the client is gone."""
