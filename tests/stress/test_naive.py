@@ -14,7 +14,7 @@ LOADS = 2000 if os.environ.get("TRUESOCKET_TEST_FULL") == "1" else 200
 
 @pytest.mark.timeout(600)
 def test_after_many_loads_a_new_client_connects_at_once_and_gets_its_pushes():
-    with running("examples/naive_loop/app.py", stops_within=20) as server:
+    with running("examples/naive_loop/app.py", env={"DEBUG": "0"}, stops_within=20) as server:
         target = "/socket.io/?EIO=4&transport=websocket"
         for number in range(LOADS):
             page = RawWebSocket(server.port, target)

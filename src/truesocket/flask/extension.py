@@ -352,7 +352,7 @@ class SocketIO:
         try:
             await self._pages(scope, receive, send_on)
         except asyncio.CancelledError:
-            if self.server.running:
+            if scope["type"] != "http" or self.server.running:
                 raise
             if not started:  # the server ends, and this page has taken too long
                 await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
