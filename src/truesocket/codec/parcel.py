@@ -8,6 +8,7 @@ order and no limit.  The fan-out and the conversations make parcels; outboxes ho
 asked for by   form                                         differs by revision
 =============  ===========================================  ==========================================================
 ``frames``     WebSocket frames in one ``bytes``            only with attachments (``0x04`` in front in revision 3)
+``deflated``   the same, compressed                         by window size, too
 ``messages``   whole WebSocket messages                     only with attachments
 ``packets``    Engine.IO packets for a polling payload      if the text is not ASCII (escaped in revision 3)
 =============  ===========================================  ==========================================================
@@ -21,7 +22,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from truesocket.codec import frames
+from truesocket.codec import deflate, frames
 from truesocket.codec.engineio import MESSAGE, EnginePacket, build_message, escape_non_ascii
 
 __all__ = ["Parcel"]
@@ -37,6 +38,7 @@ class Parcel:
     """
 
     __slots__ = (
+        "_deflated",
         "_frames",
         "_frames_3",
         "_messages",
@@ -52,12 +54,21 @@ class Parcel:
         self.text: Final = text if text.isascii() else _without_lone_surrogates(text)
         self.attachments: Final = attachments
         self._size: int | None = None
+        self._deflated: dict[tuple[bool, int], bytes] | None = None
         self._frames: bytes | None = None
         self._frames_3: bytes | None = None
         self._messages: tuple[str | bytes, ...] | None = None
         self._messages_3: tuple[str | bytes, ...] | None = None
         self._packets: tuple[EnginePacket, ...] | None = None
         self._packets_3: tuple[EnginePacket, ...] | None = None
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Parcel:
+        """A packet that is one binary message, with no text before it (msgpack)."""
+        parcel = cls("", (data,))
+        parcel._messages = (data,)
+        parcel._packets = (EnginePacket(MESSAGE, data),)
+        return parcel
 
     def __repr__(self) -> str:
         return f"Parcel({self.text!r}, {len(self.attachments)} attachments)"
@@ -79,6 +90,24 @@ class Parcel:
         if self._frames is None:
             self._frames = _build_frames(self.messages(4))
         return self._frames
+
+    def deflated(self, revision: int, bits: int, threshold: int) -> bytes:
+        """``frames`` with messages of ``threshold`` bytes and more compressed, each by itself (RFC 7692).
+
+        The same for all clients that agreed to a window of ``bits`` without context takeover.
+        """
+        key = (revision == 3 and bool(self.attachments), bits)
+        if self._deflated is None:
+            self._deflated = {}
+        found = self._deflated.get(key)
+        if found is None:
+            found = self._deflated[key] = b"".join(
+                [
+                    deflate.build_frame(message, threshold, lambda data: deflate.compress_once(data, bits))
+                    for message in self.messages(revision)
+                ]
+            )
+        return found
 
     def messages(self, revision: int) -> tuple[str | bytes, ...]:
         """The packet as whole WebSocket messages, for hosts that frame themselves."""

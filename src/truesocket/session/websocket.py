@@ -4,7 +4,8 @@
 state      what arrives            what happens
 =========  ======================  ==========================================================
 OPEN       text, binary            joined if fragmented, checked as UTF-8, ``received(message)``
-OPEN       ping                    answered with a pong of the same payload
+OPEN       ping                    answered with a pong of the same payload, but not while the client does not read:
+                                   it must not fill our memory (RFC 6455 5.5.3 asks for an answer to the last only)
 OPEN       pong                    nothing: heartbeats are Engine.IO's
 OPEN       close                   answered with its own code; CLOSED, ``finished``
 OPEN       a broken rule           close frame with the rule's code; CLOSED, ``finished``
@@ -26,6 +27,7 @@ from typing import Protocol
 from truesocket.codec import frames
 from truesocket.codec.frames import Frame, Opcode
 from truesocket.errors import FrameError, ProtocolError, TooLarge
+from truesocket.session.compression import Compression
 
 __all__ = ["State", "WebSocket", "WebSocketListener"]
 
@@ -43,6 +45,8 @@ class State(Enum):
 class WebSocketListener(Protocol):
     """What a WebSocket tells, and to whom it hands bytes."""
 
+    writable: bool  #: whether bytes leave as fast as they come
+
     def write(self, data: bytes) -> None:
         """These bytes belong onto the wire, now and in this order."""
 
@@ -56,10 +60,11 @@ class WebSocketListener(Protocol):
 class _Fragments:
     """A message of which some frames are still to come."""
 
-    __slots__ = ("_decoder", "_parts", "_size")
+    __slots__ = ("_decoder", "_parts", "_size", "frame")
 
-    def __init__(self, opcode: int) -> None:
-        self._decoder = _Utf8Decoder() if opcode == Opcode.TEXT else None
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame  # the first one: it says of what kind the message is, and whether it is compressed
+        self._decoder = _Utf8Decoder() if frame.opcode == Opcode.TEXT and not frame.rsv1 else None
         self._parts: list[str | bytes] = []
         self._size = 0
 
@@ -78,12 +83,16 @@ class _Fragments:
 
 
 class WebSocket:
-    """The server's end of one WebSocket.  ``limit`` is the largest message taken, in bytes."""
+    """The server's end of one WebSocket.
 
-    __slots__ = ("_buffer", "_fragments", "_limit", "_listener", "_need", "state")
+    ``limit`` is the largest message taken, in bytes; ``compression`` what both sides agreed to, if they did.
+    """
 
-    def __init__(self, listener: WebSocketListener, limit: int) -> None:
+    __slots__ = ("_buffer", "_compression", "_fragments", "_limit", "_listener", "_need", "state")
+
+    def __init__(self, listener: WebSocketListener, limit: int, compression: Compression | None = None) -> None:
         self.state = State.OPEN
+        self._compression = compression
         self._listener = listener
         self._limit = limit
         self._buffer: bytearray | None = None  # the beginning of a frame whose rest has not come
@@ -102,7 +111,7 @@ class WebSocket:
         size = len(data)
         try:
             while start < size and self.state is not State.CLOSED:
-                frame = frames.parse(data, start, limit=self._limit)
+                frame = frames.parse(data, start, limit=self._limit, allow_rsv1=self._compression is not None)
                 if isinstance(frame, int):
                     self._need = frame
                     self._buffer = bytearray(memoryview(data)[start:])
@@ -126,22 +135,37 @@ class WebSocket:
         if self.state is not State.OPEN:
             return
         try:
-            if frame.opcode == Opcode.CONTINUATION:
-                if self._fragments is None:
-                    raise FrameError("a continuation frame without a message to continue (RFC 6455 5.4)")
-            elif self._fragments is not None:
-                raise FrameError("a new message inside a fragmented one (RFC 6455 5.4)")
-            elif frame.fin:
-                self._listener.received(frame.payload.decode() if frame.opcode == Opcode.TEXT else frame.payload)
-                return
-            else:
-                self._fragments = _Fragments(frame.opcode)
-            self._fragments.add(frame.payload, frame.fin, self._limit)
+            message = self._join(frame)
         except UnicodeDecodeError:
             raise FrameError("a text message that is not UTF-8 (RFC 6455 8.1)", close_code=1007) from None
-        if frame.fin:
-            message, self._fragments = self._fragments.join(), None
+        if message is not None:
             self._listener.received(message)
+
+    def _join(self, frame: Frame) -> str | bytes | None:
+        """The message that ends with this frame, or ``None``; raises ``UnicodeDecodeError`` for text that is none."""
+        if frame.opcode == Opcode.CONTINUATION:
+            if self._fragments is None:
+                raise FrameError("a continuation frame without a message to continue (RFC 6455 5.4)")
+            if frame.rsv1:
+                raise FrameError("a continuation frame with RSV1 (RFC 7692 6.1)")
+        elif self._fragments is not None:
+            raise FrameError("a new message inside a fragmented one (RFC 6455 5.4)")
+        elif frame.fin:
+            return self._decode(frame, frame.payload)
+        else:
+            self._fragments = _Fragments(frame)
+        self._fragments.add(frame.payload, frame.fin, self._limit)
+        if not frame.fin:
+            return None
+        fragments, self._fragments = self._fragments, None
+        message = fragments.join()
+        return message if isinstance(message, str) else self._decode(fragments.frame, message)
+
+    def _decode(self, first: Frame, payload: bytes) -> str | bytes:
+        """The message in ``payload``, whose first frame is ``first``."""
+        if first.rsv1 and self._compression is not None:
+            payload = self._compression.decompress(payload, self._limit)
+        return payload.decode() if first.opcode == Opcode.TEXT else payload
 
     def _control(self, frame: Frame) -> None:
         if frame.opcode == Opcode.CLOSE:
@@ -149,7 +173,7 @@ class WebSocket:
             if self.state is State.OPEN:
                 self._listener.write(frames.build(Opcode.CLOSE, frames.build_close(code)))
             self._finish(code, reason)
-        elif frame.opcode == Opcode.PING and self.state is State.OPEN:
+        elif frame.opcode == Opcode.PING and self.state is State.OPEN and self._listener.writable:
             self._listener.write(frames.build(Opcode.PONG, frame.payload))
 
     def _finish(self, code: int, reason: str) -> None:
