@@ -10,8 +10,6 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from truesocket.codec import jsons, socketio
-from truesocket.codec.parcel import Parcel
 from truesocket.codec.socketio import PacketType
 from truesocket.core.registry import handler
 from truesocket.core.runner import Job, Lane
@@ -126,14 +124,13 @@ class Dispatch:
             _log_failure(job, error)
             return
         args = result if isinstance(result, tuple) else () if result is None else (result,)
+        serializer = self._server.serializer
         try:
-            data, attachments = jsons.dumps(list(args), self._server.json_default)
+            written = serializer.write(list(args), self._server.json_default)
         except Exception as problem:  # also what an application's json default raises
             _log_failure(job, problem, "returned what JSON cannot hold")
             return
-        kind = PacketType.BINARY_ACK if attachments else PacketType.ACK
-        text = socketio.build(kind, job.socket.namespace, id=id, data=data, attachments=len(attachments))
-        parcel = Parcel(text, attachments)
+        parcel = serializer.packet(PacketType.ACK, job.socket.namespace, written, id)
         self._server.bridge.post(job.socket.send, parcel, weight=parcel.size)
 
     def run_callback(self, socket: Socket, callback: Callable[..., object], args: list[object]) -> None:

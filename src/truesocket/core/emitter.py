@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from truesocket.codec import jsons
-from truesocket.core.fanout import event_parcel
+from truesocket.codec.socketio import PacketType
 from truesocket.core.ports import Envelope
 from truesocket.core.socket import Ack, Socket
 from truesocket.errors import UsageError
@@ -70,8 +69,8 @@ class Emitter:
         if event in _RESERVED:
             raise UsageError(f"emit({event!r}): Socket.IO keeps this name for itself; choose another")
         server = self.server
-        data, attachments = jsons.dumps([event, *args], server.json_default)
-        parcel = event_parcel(self.namespace, data, attachments)
-        envelope = Envelope(self.namespace, self.rooms, self.excepted, parcel, data, self.is_volatile, on_ack)
+        written = server.serializer.write([event, *args], server.json_default)
+        parcel = server.serializer.packet(PacketType.EVENT, self.namespace, written)
+        envelope = Envelope(self.namespace, self.rooms, self.excepted, parcel, written, self.is_volatile, on_ack)
         publish = server.fanout.deliver if server.broker is None else server.broker.publish
         return server.tell(publish, envelope, weight=parcel.size)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from truesocket.codec import socketio
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.serializers import JSON, Serializer
 from truesocket.codec.socketio import PacketType
 from truesocket.core.ports import Envelope
 from truesocket.core.rooms import Rooms
 from truesocket.core.socket import Socket, SocketState
 
-__all__ = ["Fanout", "Space", "event_parcel"]
+__all__ = ["Fanout", "Space"]
 
 #: Members that one turn of the loop writes to.
 STEP = 500
@@ -31,17 +30,11 @@ class Space:
         self.rooms: Rooms[Socket] = Rooms()
 
 
-def event_parcel(namespace: str, data: str, attachments: tuple[bytes, ...] = (), id: int | None = None) -> Parcel:
-    """An EVENT of ``data``, the JSON text of ``[event, *args]``."""
-    kind = PacketType.BINARY_EVENT if attachments else PacketType.EVENT
-    text = socketio.build(kind, namespace, id=id, data=data, attachments=len(attachments))
-    return Parcel(text, attachments)
-
-
 class Fanout:
     """Implements :class:`~truesocket.core.ports.Listener`.  ``sockets`` are all sockets by sid."""
 
-    def __init__(self, spaces: dict[str, Space], sockets: dict[str, Socket]) -> None:
+    def __init__(self, spaces: dict[str, Space], sockets: dict[str, Socket], serializer: Serializer = JSON) -> None:
+        self._serializer = serializer
         self._spaces = spaces
         self._sockets = sockets
 
@@ -81,7 +74,7 @@ class Fanout:
             waiting = on_ack(socket) if socket.can_answer else None
             if waiting is not None:
                 id = socket.expect(waiting)
-                socket.send(event_parcel(envelope.namespace, envelope.data, envelope.parcel.attachments, id))
+                socket.send(self._serializer.packet(PacketType.EVENT, envelope.namespace, envelope.written, id))
 
     def _members(self, envelope: Envelope) -> Sequence[Socket]:
         space = self._spaces.get(envelope.namespace)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 from truesocket.codec.parcel import Parcel
+from truesocket.codec.serializers import Written
 from truesocket.session.engine import Clock
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class Handshake:
     ``headers`` are (lower-case name, value) pairs in the order of the request, ``query`` the raw query string,
     ``client`` and ``server`` are (host, port).  ``scheme`` is ``"http"`` or ``"https"``, also for WebSockets, as WSGI
     has it.  ``client``, ``scheme`` and ``host`` are what the client sees, behind trusted proxies
-    (``core/admission.py``); ``peer_address`` is the address of the TCP connection.  ``note`` says what
-    went wrong with an upgrade, if anything.  ``extra`` belongs to the face that
-    serves the application (Flask keeps its environ there).
+    (``core/admission.py``); ``peer_address`` is the address of the TCP connection.  ``note`` says what went wrong with
+    an upgrade, if anything; ``is_allowed`` is what ``allow_request`` said.  ``extra`` belongs to the face that serves
+    the application (Flask keeps its environ there).
     """
 
     path: str
@@ -47,6 +48,7 @@ class Handshake:
     peer_address: str = ""
     issued: float = field(default_factory=time.time)
     note: str = ""
+    is_allowed: bool = True
     extra: object = None
 
     def header(self, name: str, default: str = "") -> str:
@@ -68,15 +70,16 @@ class Handshake:
 class Envelope:
     """One emission on its way to the fan-out, and between nodes.
 
-    ``rooms`` is ``None`` for everybody in the namespace; a client in several of the rooms hears it once.  ``data`` is
-    the JSON text of ``[event, *args]``, ``parcel`` the packet made of it.
+    ``rooms`` is ``None`` for everybody in the namespace; a client in several of the rooms hears it once.
+    ``written`` is ``[event, *args]`` in wire form, ``parcel`` the packet made of it.  ``on_ack`` says for each
+    recipient who waits for its answer, or ``None``.
     """
 
     namespace: str
     rooms: tuple[Hashable, ...] | None
     except_rooms: frozenset[Hashable]
     parcel: Parcel
-    data: str
+    written: Written
     volatile: bool = False
     on_ack: Callable[[Socket], Ack | None] | None = None
 

@@ -26,8 +26,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from truesocket.codec import jsons, socketio
+from truesocket.codec import socketio
 from truesocket.codec.parcel import Parcel
+from truesocket.codec.serializers import JSON, Serializer
 from truesocket.codec.socketio import PacketType, SocketPacket
 from truesocket.errors import PacketError
 
@@ -60,13 +61,14 @@ class ConversationListener(Protocol):
 class Conversation:
     """``revision`` is Engine.IO's (3 or 4): it decides the form of Socket.IO's packets, too."""
 
-    __slots__ = ("_awaited", "_listener", "_parts", "_size", "members", "revision")
+    __slots__ = ("_awaited", "_listener", "_parts", "_serializer", "_size", "members", "revision")
 
     #: Attachments of one packet at most (the official server's limit).
     max_attachments = 10
 
-    def __init__(self, revision: int, listener: ConversationListener) -> None:
+    def __init__(self, revision: int, listener: ConversationListener, serializer: Serializer = JSON) -> None:
         self.revision = revision
+        self._serializer = serializer
         self.members: dict[str, Member] = {}
         self._listener = listener
         self._awaited: SocketPacket | None = None  # a binary packet whose attachments have not all come
@@ -80,22 +82,21 @@ class Conversation:
 
     def receive(self, data: str | bytes) -> None:
         """One Engine.IO message.  Raises :class:`PacketError` where the client broke a rule."""
-        if isinstance(data, bytes):
-            self._attachment(data)
-            return
         if self._awaited is not None:
-            raise PacketError("a text packet came where an attachment of the packet before it was due")
-        packet = socketio.parse(data, max_attachments=self.max_attachments)
+            if isinstance(data, str):
+                raise PacketError("a text packet came where an attachment of the packet before it was due")
+            self._attachment(self._awaited, data)
+            return
+        packet = self._serializer.parse(data, max_attachments=self.max_attachments)
+        if packet is None:
+            raise PacketError("a binary message came that belongs to no packet")
         if packet.attachments:
             self._awaited = packet
             self._size = len(data)
         else:
             self._packet(packet, len(data))
 
-    def _attachment(self, data: bytes) -> None:
-        packet = self._awaited
-        if packet is None:
-            raise PacketError("a binary message came that belongs to no packet")
+    def _attachment(self, packet: SocketPacket, data: bytes) -> None:
         self._parts.append(data)
         self._size += len(data)
         if len(self._parts) < packet.attachments:
@@ -139,8 +140,8 @@ class Conversation:
 
     def accept(self, namespace: str, sid: str) -> None:
         """The CONNECT reply; only revision 5 tells the client its sid."""
-        data = "" if self.revision == 3 else jsons.dumps({"sid": sid})[0]
-        self._listener.send(Parcel(socketio.build(PacketType.CONNECT, namespace, data=data)))
+        written = None if self.revision == 3 else self._serializer.write({"sid": sid})
+        self._listener.send(self._serializer.packet(PacketType.CONNECT, namespace, written))
 
     def refuse(self, namespace: str, payload: dict[str, object]) -> None:
         """CONNECT_ERROR; revision 4 of the protocol has only the data, or the message where there is none."""
@@ -148,12 +149,12 @@ class Conversation:
         content: object = payload
         if self.revision == 3 and payload.get("message") != "Invalid namespace":
             content = payload.get("data", payload.get("message"))
-        text, attachments = jsons.dumps(content)
-        if attachments:
+        written = self._serializer.write(content)
+        if written.attachments:
             raise TypeError("a refusal cannot carry bytes: Socket.IO's CONNECT_ERROR has no attachments")
-        self._listener.send(Parcel(socketio.build(PacketType.CONNECT_ERROR, namespace, data=text)))
+        self._listener.send(self._serializer.packet(PacketType.CONNECT_ERROR, namespace, written))
 
     def disconnect(self, namespace: str) -> None:
         """Sends the client out of a namespace."""
         if self.members.pop(namespace, None) is not None:
-            self._listener.send(Parcel(socketio.build(PacketType.DISCONNECT, namespace)))
+            self._listener.send(self._serializer.packet(PacketType.DISCONNECT, namespace))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Generic, Protocol, TypeVar
 
 from truesocket.codec.parcel import Parcel
+from truesocket.codec.serializers import JSON, Serializer
 from truesocket.errors import PacketError
 from truesocket.session.conversation import Conversation, Member
 from truesocket.session.engine import Clock, Engine, EngineOptions, Link, Reason, State
@@ -51,11 +52,12 @@ class Peer(Generic[H]):
         options: EngineOptions,
         *,
         base64: bool = False,
+        serializer: Serializer = JSON,
     ) -> None:
         self.handshake = handshake
         self._listener = listener
         self.engine = Engine(sid, revision, self, clock, options, base64=base64)
-        self.conversation = Conversation(revision, self)
+        self.conversation = Conversation(revision, self, serializer)
 
     @property
     def sid(self) -> str:
