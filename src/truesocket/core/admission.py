@@ -75,7 +75,7 @@ class Admission:
         version = args.get("EIO")
         if version not in ("3", "4"):
             return Denied(UNSUPPORTED_VERSION, _version_hint(version))
-        return Opening(transport, None, int(version), args.get("b64") == "1")
+        return Opening(transport, None, int(version), args.get("b64") == "1" or "j" in args)
 
     def _read_sid(self, sid: str, transport: str, is_websocket: bool, current: str | None) -> Opening | Denied:
         if current is None:

@@ -9,10 +9,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, cast
 
+from truesocket.codec.serializers import JSON, Serializer
+from truesocket.core.cookies import Cookie
 from truesocket.errors import UnknownOption, UsageError
 from truesocket.session.engine import EngineOptions
 from truesocket.session.outbox import Overflow
+
+if TYPE_CHECKING:
+    from truesocket.core.ports import Handshake
 
 __all__ = ["Config", "Origins"]
 
@@ -20,6 +26,8 @@ __all__ = ["Config", "Origins"]
 Origins = str | Sequence[str] | Callable[[str], bool] | None
 
 _TRANSPORTS = ("polling", "websocket")
+
+_SERIALIZER = ("write", "packet", "parse")
 
 _POSITIVE = (
     "ping_interval",
@@ -79,6 +87,26 @@ class Config:
     orphan_timeout: float = 3600.0
     #: Threads for the HTTP pages of a WSGI application behind an ASGI server.
     http_threads: int = 64
+    #: How packets are written: ``"default"`` (JSON), ``"msgpack"``, or an object with the methods of ``Serializer``.
+    serializer: object = "default"
+    #: Asked at each handshake whether this client may come in: a function of the ``Handshake``; may be ``async def``.
+    allow_request: Callable[[Handshake], object] | None = None
+    #: A cookie that carries the session's id: its name, or a dict with ``name`` and attributes.
+    cookie: object = None
+    #: Whether pages of other origins may send their cookies along.
+    cors_credentials: bool = True
+    #: Whether long-polling answers are compressed, where the client can read that.
+    http_compression: bool = True
+    #: From how many bytes on anything is compressed.
+    compression_threshold: int = 1024
+    #: Whether WebSocket messages are compressed (permessage-deflate), where the client can read that.
+    websocket_compression: bool = False
+    #: Whether a connection keeps what it has compressed for its next message: smaller, and about 64 KiB for each side.
+    websocket_context_takeover: bool = False
+    #: The window of that compression: 2 to this power, in bytes (9 to 15).
+    websocket_window_bits: int = 15
+    #: Another browser client to serve: ``socket.io.js`` or a folder such as ``node_modules/socket.io-client``.
+    serve_client: str | None = None
     #: A handler that holds the event loop for longer is named in the log; 0 switches the watchdog off.
     block_warning: float = 1.0
 
@@ -121,6 +149,16 @@ class Config:
         for name in self.namespaces:
             if name != "*" and not name.startswith("/"):
                 raise UsageError(f"{where}: namespaces={list(self.namespaces)!r}; {name!r} must begin with a slash")
+        named = self.serializer in ("default", "msgpack")
+        if not named and not all(callable(getattr(self.serializer, name, None)) for name in _SERIALIZER):
+            raise UsageError(
+                f"{where}: serializer={self.serializer!r}; choose 'default' or 'msgpack', or give an object with the"
+                f" methods {', '.join(_SERIALIZER)} (truesocket.codec.serializers.Serializer)"
+            )
+        if not 9 <= self.websocket_window_bits <= 15:
+            raise UsageError(f"{where}: websocket_window_bits={self.websocket_window_bits}; choose from 9 to 15")
+        if self.cookie is not None:
+            Cookie(self.cookie)
         self._check_origins(where)
         self._check_proxies(where)
 
@@ -145,6 +183,14 @@ class Config:
                     " as '10.0.0.0/8', and not '*'"
                 ) from None
 
+    def make_serializer(self) -> Serializer:
+        """The serializer that the option names."""
+        if self.serializer == "default":
+            return JSON
+        if self.serializer == "msgpack":
+            return _msgpack()
+        return cast(Serializer, self.serializer)
+
     @property
     def prefix(self) -> str:
         """The path with slashes around it, as requests have it: ``"/socket.io/"``."""
@@ -161,6 +207,14 @@ class Config:
             overflow=Overflow(self.overflow),
             upgrades=self.allow_upgrades and "websocket" in self.transports,
         )
+
+
+def _msgpack() -> Serializer:
+    try:
+        from truesocket.codec.msgpacks import Msgpack
+    except ModuleNotFoundError:
+        raise UsageError("serializer='msgpack' needs a package: pip install 'truesocket[msgpack]'") from None
+    return Msgpack()
 
 
 def _wanted(default: object) -> str | None:

@@ -51,6 +51,9 @@ class Server:
     :class:`~truesocket.errors.UnknownOption` for an option that does not exist.
     """
 
+    #: What a client becomes; ``testing/engineio_echo.py`` has another.
+    peer_type: type[Peer[Handshake]] = Peer
+
     def __init__(
         self,
         *,
@@ -62,6 +65,7 @@ class Server:
         self.json_default = json_default
         #: Words for reasons that the disconnect handler hears instead of the official server's.
         self.reason_words: dict[str, str] = {}
+        self.serializer = self.config.make_serializer()
         self.tag = secrets.token_urlsafe(4)[:5]
         self.registry = Registry()
         self.bridge = Bridge()
@@ -72,7 +76,7 @@ class Server:
         self.peers: dict[str, Peer[Handshake]] = {}
         self.sockets: dict[str, Socket] = {}
         self.spaces: dict[str, Space] = {}
-        self.fanout = Fanout(self.spaces, self.sockets)
+        self.fanout = Fanout(self.spaces, self.sockets, self.serializer)
         self.broker: Broker | None = None
         self._engine_options = self.config.engine_options()
         self._ticker: Ticker | None = None
@@ -306,7 +310,16 @@ class Server:
         if self._ticker is None:
             raise UsageError("the server does not run: the door must call start() first")
         sid = secrets.token_urlsafe(15) + self.tag
-        peer = Peer(sid, opening.revision, handshake, self, self._ticker, self._engine_options, base64=opening.base64)
+        peer = self.peer_type(
+            sid,
+            opening.revision,
+            handshake,
+            self,
+            self._ticker,
+            self._engine_options,
+            base64=opening.base64,
+            serializer=self.serializer,
+        )
         self.peers[sid] = peer
         self._newcomers.add(peer, self._ticker.now)
         return peer

@@ -10,9 +10,9 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
-from truesocket.browser import asset
 from truesocket.codec import engineio
 from truesocket.codec.engineio import EnginePacket
 from truesocket.codec.parcel import Parcel
@@ -117,7 +117,7 @@ class ASGIApp:
     async def _http(self, method: str, handshake: Handshake, receive: Receive, send: Send) -> None:
         rest = self.entrance.rest(handshake.path)
         if rest:
-            await _send_reply(send, _static(rest, method, handshake))
+            await _send_reply(send, self.entrance.static.reply(rest, method, handshake.header("if-none-match")))
             return
         seen = self.entrance.prepared(handshake)
         if not isinstance(seen, Handshake):
@@ -132,16 +132,18 @@ class ASGIApp:
         else:
             reply = await self._turn(seen, opening, method, receive)
         if reply is not None:
-            await _send_reply(send, reply, cors)
+            await _send_reply(send, self.entrance.compressed(reply, seen), cors)
 
     async def _turn(self, handshake: Handshake, opening: Opening, method: str, receive: Receive) -> HttpReply | None:
         """One GET or POST; ``None`` where the client went away meanwhile."""
+        cookies: tuple[tuple[str, str], ...] = ()
         if opening.sid is None:
             found = self.entrance.welcome(handshake, opening)
             if isinstance(found, HttpReply):
                 return found
             found.open(None)
             peer = found
+            cookies = self.entrance.cookies(peer.sid)
         else:
             peer = self.entrance.server.peers[opening.sid]
         if method not in ("GET", "POST"):
@@ -150,8 +152,10 @@ class ASGIApp:
         if body is None:
             peer.close(Reason.TRANSPORT_ERROR)
             return HttpReply(413, b"the payload is larger than max_payload; the session has been closed")
-        request = HttpRequest(method, handshake.header("content-type"), body)
-        return await _until_gone(polling.turn(peer.engine, request), receive)
+        jsonp = handshake.args().get("j")
+        request = HttpRequest(method, handshake.header("content-type"), body, jsonp)
+        reply = await _until_gone(polling.turn(peer.engine, request), receive)
+        return reply if reply is None or not cookies else replace(reply, headers=(*reply.headers, *cookies))
 
     # --- WebSocket -----------------------------------------------------------------------------------------------
 
@@ -174,7 +178,8 @@ class ASGIApp:
             engine = peer.engine
         else:
             engine = self.entrance.server.peers[opening.sid].engine
-        await send({"type": "websocket.accept"})
+        cookies = self.entrance.cookies(engine.sid) if opening.sid is None else ()
+        await send({"type": "websocket.accept", "headers": [(b"set-cookie", value.encode()) for _, value in cookies]})
         link = AsgiLink(engine, send)
         if isinstance(peer, Peer):
             peer.open(link)
@@ -339,20 +344,6 @@ async def _until_gone(turn: Awaitable[HttpReply], receive: Receive) -> HttpReply
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _static(name: str, method: str, handshake: Handshake) -> HttpReply:
-    """Our own browser client, which never mismatches its server."""
-    found = asset(name)
-    if found is None or method not in ("GET", "HEAD"):
-        return HttpReply(404, b"Not Found")
-    headers = (("ETag", found.etag), ("Cache-Control", "public, max-age=0"), ("Access-Control-Allow-Origin", "*"))
-    known = handshake.header("if-none-match")
-    if found.etag in known or known.strip() == "*":
-        return HttpReply(304, b"", found.content_type, headers)
-    if method == "HEAD":
-        return HttpReply(200, b"", found.content_type, (*headers, ("Content-Length", str(len(found.body)))))
-    return HttpReply(200, found.body, found.content_type, headers)
 
 
 async def _send_reply(send: Send, reply: HttpReply, extra: tuple[tuple[str, str], ...] = ()) -> None:

@@ -6,6 +6,7 @@ what the session behind it is, is decided here, so that it is the same through e
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import platform
@@ -14,13 +15,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from truesocket._version import __version__
-from truesocket.codec import jsons
+from truesocket.codec import deflate, jsons
+from truesocket.codec.deflate import Deflate
 from truesocket.core.admission import FORBIDDEN, Denied, Opening, through_proxies
+from truesocket.core.cookies import Cookie
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
+from truesocket.doors.static import Static
 from truesocket.session.peer import Peer
 from truesocket.transports.heartbeat import Heartbeat
-from truesocket.transports.polling import HttpReply, error_reply
+from truesocket.transports.polling import HttpReply, compressed, error_reply
 
 __all__ = ["Entrance", "Prepare"]
 
@@ -44,6 +48,9 @@ class Entrance:
         self.server = server
         self._prepare = prepare
         self._prefix = server.config.prefix
+        self.static = Static(server.config.serve_client)
+        cookie = server.config.cookie
+        self._cookie = None if cookie is None else Cookie(cookie)
 
     def start(self, door: str) -> None:
         """The server lives on the running loop from now on; the first time, the log says how."""
@@ -96,24 +103,70 @@ class Entrance:
             return ()
         return (
             ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Allow-Credentials", "true"),
+            *((("Access-Control-Allow-Credentials", "true"),) if self.server.config.cors_credentials else ()),
             ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
             ("Access-Control-Allow-Headers", "Content-Type"),
             ("Vary", "Origin"),
         )
 
     def prepared(self, handshake: Handshake) -> Handshake | Awaitable[Handshake]:
-        """The handshake as the client made it: behind trusted proxies and the application's own wrappers."""
+        """The handshake as the client made it: behind trusted proxies and the application's own wrappers.
+
+        Where the application wants to be asked (``allow_request``), it is, once per session.
+        """
         handshake = self.behind_proxies(handshake)
         work = self._prepare(handshake) if self._prepare is not None else None
-        return handshake if work is None else self.server.runner.in_thread(work)
+        asks = self.server.config.allow_request is not None and "sid" not in handshake.args()
+        return handshake if work is None and not asks else self._ask(handshake, work, asks)
+
+    async def _ask(self, handshake: Handshake, work: Callable[[], Handshake] | None, asks: bool) -> Handshake:
+        if work is not None:
+            handshake = await self.server.runner.in_thread(work)
+        if asks:
+            handshake.is_allowed = await self._is_allowed(handshake)
+        return handshake
+
+    async def _is_allowed(self, handshake: Handshake) -> bool:
+        allow = self.server.config.allow_request
+        assert allow is not None
+        try:
+            if inspect.iscoroutinefunction(allow):
+                return bool(await allow(handshake))
+            return bool(await self.server.runner.in_thread(allow, handshake))
+        except Exception:
+            _log.exception("allow_request failed on a client at %s, who is refused", handshake.client[0])
+            return False
 
     def welcome(self, handshake: Handshake, opening: Opening) -> Peer[Handshake] | HttpReply:
         """A new peer, or the reply that refuses it.  ``handshake`` is prepared."""
         if not self.server.admission.allows_origin(handshake):
             hint = "pages of this origin may not connect; the server's log has the line that lets them in"
             return error_reply(FORBIDDEN, hint)
+        if not handshake.is_allowed:
+            return error_reply(FORBIDDEN, "the application's allow_request said no")
         return self.server.new_peer(handshake, opening)
+
+    def cookies(self, sid: str) -> tuple[tuple[str, str], ...]:
+        """The headers that go with the first answer of a session."""
+        return () if self._cookie is None else (self._cookie.header(sid),)
+
+    def compressed(self, reply: HttpReply, handshake: Handshake) -> HttpReply:
+        """An answer to a poll, compressed if the options and the client want it so."""
+        config = self.server.config
+        if not config.http_compression:
+            return reply
+        return compressed(reply, handshake.header("accept-encoding"), config.compression_threshold)
+
+    def negotiate(self, extensions: str) -> Deflate | None:
+        """permessage-deflate, if the options and the client want it."""
+        config = self.server.config
+        if not config.websocket_compression or not extensions:
+            return None
+        return deflate.negotiate(
+            extensions,
+            context_takeover=config.websocket_context_takeover,
+            window_bits=config.websocket_window_bits,
+        )
 
 
 def announce(server: Server, door: str) -> None:

@@ -36,6 +36,7 @@ from truesocket.core.ports import Handshake
 from truesocket.doors.asgi import Receive, Scope, Send
 from truesocket.doors.entrance import Entrance
 from truesocket.errors import UnknownOption, UpgradeError, UsageError
+from truesocket.session.compression import Compression
 from truesocket.session.engine import Engine, Reason
 from truesocket.session.peer import Peer
 from truesocket.transports.polling import HttpReply, error_reply
@@ -60,9 +61,13 @@ class UvicornStream(Stream):
     __slots__ = ("_connections", "_engine")
 
     def __init__(
-        self, transport: asyncio.Transport, engine: Engine, revision: int, limit: int, connections: set[Any]
+        self,
+        transport: asyncio.Transport,
+        engine: Engine,
+        connections: set[Any],
+        compression: Compression | None = None,
     ) -> None:
-        super().__init__(transport, engine, revision, limit)
+        super().__init__(transport, engine, engine.revision, engine.max_payload, compression)
         self._engine = engine
         self._connections = connections
         connections.add(self)
@@ -207,12 +212,17 @@ class Door(asyncio.Protocol):
         else:
             found = server.peers[opening.sid]
         self._connections.discard(self)
-        self._transport.write(upgrade.answer(key))
-        self._start(found, opening, server.config.max_payload)
+        agreed = entrance.negotiate(handshake.header("sec-websocket-extensions"))
+        headers = entrance.cookies(found.sid) if opening.sid is None else ()
+        if agreed is not None:
+            headers = (*headers, ("Sec-WebSocket-Extensions", agreed.header))
+        self._transport.write(upgrade.answer(key, headers))
+        compression = None if agreed is None else Compression(agreed, server.config.compression_threshold)
+        self._start(found, opening, compression)
 
-    def _start(self, peer: Peer[Handshake], opening: Opening, limit: int) -> None:
+    def _start(self, peer: Peer[Handshake], opening: Opening, compression: Compression | None) -> None:
+        stream = UvicornStream(self._transport, peer.engine, self._connections, compression)
         engine = peer.engine
-        stream = UvicornStream(self._transport, engine, engine.revision, limit, self._connections)
         self._hand_over(stream)
         if opening.sid is None:
             peer.open(stream)

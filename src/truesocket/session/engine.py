@@ -38,6 +38,7 @@ from typing import Protocol
 
 from truesocket.codec import engineio
 from truesocket.codec.engineio import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, EnginePacket
+from truesocket.codec.oldways import undo_double_utf8
 from truesocket.codec.parcel import Parcel
 from truesocket.errors import PacketError, ProtocolError
 from truesocket.session.outbox import Outbox, Overflow, Unit
@@ -142,6 +143,7 @@ class Engine:
         "_answer",
         "_candidate",
         "_clock",
+        "_encodes_twice",
         "_heard",
         "_listener",
         "_noop_at",
@@ -171,6 +173,7 @@ class Engine:
         self.sid = sid
         self.revision = revision
         self.base64 = base64
+        self._encodes_twice: bool | None = None  # a client of Socket.IO 1.x; None: not known yet
         self.error = ""  # what the client did wrong, for the log
         self.state = State.OPEN
         self.link: Link | None = None
@@ -237,8 +240,17 @@ class Engine:
             self.fail(error)
             return False
         for packet in packets:
-            self._packet(packet)
+            self._packet(packet if self.revision == 4 else self._read_twice(packet))
         return not self.error
+
+    def _read_twice(self, packet: EnginePacket) -> EnginePacket:
+        """Undoes the second encoding of Socket.IO 1.x; the first text beyond ASCII tells whether the client is one."""
+        if self._encodes_twice is False or isinstance(packet.data, bytes) or packet.data.isascii():
+            return packet
+        text = undo_double_utf8(packet.data)
+        if self._encodes_twice is None:
+            self._encodes_twice = text is not None
+        return packet if text is None else EnginePacket(packet.type, text)
 
     def poll(self, answer: Callable[[list[EnginePacket]], None]) -> bool:
         """One GET: ``answer(packets)`` is called now or when there is something to tell.

@@ -7,13 +7,16 @@ parked on a future until the engine has something to tell; a POST is answered ``
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import gzip
+from dataclasses import dataclass, replace
 
 from truesocket.codec import engineio, jsons
 from truesocket.codec.engineio import EnginePacket
+from truesocket.codec.oldways import build_jsonp, parse_jsonp
+from truesocket.errors import PacketError
 from truesocket.session.engine import Engine, State
 
-__all__ = ["HttpReply", "HttpRequest", "error_reply", "payload_reply", "turn"]
+__all__ = ["HttpReply", "HttpRequest", "compressed", "error_reply", "payload_reply", "turn"]
 
 _ERRORS = {
     0: (400, "Transport unknown"),
@@ -27,11 +30,12 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """``body`` is the whole body, already held against ``max_payload``."""
+    """``body`` is the whole body, already held against ``max_payload``; ``jsonp`` the index of a JSONP callback."""
 
     method: str
     content_type: str = ""
     body: bytes = b""
+    jsonp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,11 @@ async def turn(engine: Engine, request: HttpRequest) -> HttpReply:
     if engine.state is State.CLOSED:
         return error_reply(1, "the session has just ended")
     if request.method == "GET":
-        return await _get(engine)
+        return await _get(engine, request.jsonp)
     return await _post(engine, request)
 
 
-async def _get(engine: Engine) -> HttpReply:
+async def _get(engine: Engine, jsonp: str | None) -> HttpReply:
     future: asyncio.Future[list[EnginePacket]] = asyncio.get_running_loop().create_future()
 
     def answer(packets: list[EnginePacket]) -> None:
@@ -77,11 +81,14 @@ async def _get(engine: Engine) -> HttpReply:
     except asyncio.CancelledError:
         engine.poll_lost(answer)
         raise
-    return payload_reply(engine, packets)
+    return payload_reply(engine, packets, jsonp)
 
 
-def payload_reply(engine: Engine, packets: list[EnginePacket]) -> HttpReply:
+def payload_reply(engine: Engine, packets: list[EnginePacket], jsonp: str | None = None) -> HttpReply:
     """Packets in the form that this session reads."""
+    if jsonp is not None:
+        script = build_jsonp(jsonp, engineio.build_payload(packets, engine.revision))
+        return HttpReply(200, script, "text/javascript; charset=UTF-8")
     binary = engine.revision == 3 and not engine.base64 and engineio.needs_binary_payload(packets)
     body = engineio.build_payload(packets, engine.revision, binary=binary)
     return HttpReply(200, body, "application/octet-stream" if binary else "text/plain; charset=UTF-8")
@@ -91,8 +98,36 @@ async def _post(engine: Engine, request: HttpRequest) -> HttpReply:
     binary = request.content_type.startswith("application/octet-stream")
     if binary and engine.revision == 4:
         return error_reply(3, "Engine.IO 4 has no binary payloads; send binary as base64 packets of a text payload")
-    if not engine.post(request.body, binary=binary):
+    if not _take(engine, request, binary=binary):
         return error_reply(3, "the payload could not be read; the session has been closed")
     while engine.paused and engine.state is State.OPEN:
         await asyncio.sleep(0.05)  # the handlers do not keep up: the client sends its next payload after this answer
     return HttpReply(200, b"ok", "text/html")
+
+
+def _take(engine: Engine, request: HttpRequest, *, binary: bool) -> bool:
+    """Gives the body to the session; ``False`` where it could not be read."""
+    if request.jsonp is None:
+        return engine.post(request.body, binary=binary)
+    try:
+        payload = parse_jsonp(request.body)
+    except PacketError as error:
+        engine.fail(error)
+        return False
+    return engine.post(payload, binary=False)
+
+
+def compressed(reply: HttpReply, accept_encoding: str, threshold: int) -> HttpReply:
+    """The reply, compressed with gzip from ``threshold`` bytes on, if the client reads that."""
+    if len(reply.body) < threshold or not _accepts_gzip(accept_encoding):
+        return reply
+    headers = (*reply.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+    return replace(reply, body=gzip.compress(reply.body, 1, mtime=0), headers=headers)
+
+
+def _accepts_gzip(accept_encoding: str) -> bool:
+    for part in accept_encoding.lower().split(","):
+        name, _, weight = part.replace(" ", "").partition(";")
+        if name in ("gzip", "*"):
+            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

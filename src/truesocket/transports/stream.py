@@ -14,6 +14,7 @@ from truesocket.codec import engineio, frames
 from truesocket.codec.engineio import EnginePacket
 from truesocket.codec.frames import Opcode
 from truesocket.codec.parcel import Parcel
+from truesocket.session.compression import Compression
 from truesocket.session.engine import Link, Reason
 from truesocket.session.websocket import State, WebSocket
 
@@ -39,18 +40,26 @@ class Receiver(Protocol):
 class Stream(asyncio.Protocol):
     """One WebSocket connection; a :class:`~truesocket.session.engine.Link` for an engine of ``revision``.
 
-    ``limit`` is the largest message taken, in bytes.  asyncio and uvloop set ``TCP_NODELAY`` on every socket (without
-    it, an event and its attachment in two frames would be 40 ms apart).
+    ``limit`` is the largest message taken, in bytes; ``compression`` what was agreed on, if it was.  asyncio and uvloop
+    set ``TCP_NODELAY`` on every socket (without it, an event and its attachment in two frames would be 40 ms apart).
     """
 
-    __slots__ = ("_reason", "_receiver", "_revision", "_transport", "_websocket", "writable")
+    __slots__ = ("_compression", "_reason", "_receiver", "_revision", "_transport", "_websocket", "writable")
 
-    def __init__(self, transport: asyncio.Transport, receiver: Receiver | None, revision: int, limit: int) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        receiver: Receiver | None,
+        revision: int,
+        limit: int,
+        compression: Compression | None = None,
+    ) -> None:
         self._transport = transport
+        self._compression = compression
         self._receiver = receiver
         self._revision = revision
         self._reason = Reason.TRANSPORT_CLOSE
-        self._websocket = WebSocket(self, limit)
+        self._websocket = WebSocket(self, limit, compression)
         self.writable = True
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------------
@@ -76,11 +85,19 @@ class Stream(asyncio.Protocol):
     # --- session.engine.Link -----------------------------------------------------------------------------------
 
     def send(self, parcel: Parcel) -> None:
-        self._transport.write(parcel.frames(self._revision))
+        if self._compression is None:
+            self._transport.write(parcel.frames(self._revision))
+        else:
+            self._transport.write(self._compression.frames(parcel, self._revision))
 
     def send_packet(self, packet: EnginePacket) -> None:
-        message = engineio.build_message(packet, self._revision)
-        if isinstance(message, str):
+        self.send_message(engineio.build_message(packet, self._revision))
+
+    def send_message(self, message: str | bytes) -> None:
+        """Writes one WebSocket message, writable or not."""
+        if self._compression is not None:
+            self._write(self._compression.frame(message))
+        elif isinstance(message, str):
             self._write(frames.build(Opcode.TEXT, message.encode()))
         else:
             self._write(frames.build(Opcode.BINARY, message))
