@@ -76,6 +76,20 @@ async def test_nobody_there_fails_at_once(to):
             await asyncio.wait_for(server.call("question", to=to, timeout=3600), 10)
 
 
+@on_loop
+async def test_the_server_ends_before_the_question_is_sent():
+    server = Server()
+    async with serving(server):
+        sid = await Client(server).joined()
+        replies = []
+        asker = threading.Thread(target=lambda: replies.append(server.call("question", to=sid, timeout=None)))
+        asker.start()
+        asker.join()  # the question is in the FIFO, and the loop has not turned since
+        server.stop()
+    with pytest.raises(AckTimeout):
+        await replies[0]
+
+
 def test_before_a_loop_runs_nobody_is_there():
     with pytest.raises(AckTimeout, match="nobody is there"):
         Server().call("question", to="sid", timeout=3600).result(10)

@@ -190,10 +190,7 @@ class Server:
         reply: Reply[object] = Reply(self.bridge.on_loop)
         call = Call(event, reply, self.runner.later)
         Emitter(self, namespace, room_names(to)).emit(event, *args, on_ack=call.expect)
-        if self.bridge.loop is None:
-            call.sent(timeout)
-        else:
-            self.bridge.post(call.sent, timeout)
+        self.bridge.ask(call.sent, timeout)  # asked, not told: a question is answered even where the server ends first
         return reply
 
     def rooms(self, sid: str, *, namespace: str = "/") -> Reply[list[Hashable]]:

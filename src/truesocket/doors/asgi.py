@@ -247,7 +247,8 @@ class AsgiLink:
             self._flush()
 
     def pause(self) -> None:
-        self._readable.clear()
+        if self._closing is None:
+            self._readable.clear()
 
     def resume(self) -> None:
         self._readable.set()
