@@ -55,8 +55,9 @@ def connect(port: int) -> socket.socket:
     """One client, in the namespace ``/``."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.sendall(
-        b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % port
+        b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % port
     )
     data = b""
     while b"0{" not in data:
@@ -70,7 +71,7 @@ def connect(port: int) -> socket.socket:
 
 def drain(selector: selectors.BaseSelector, clients: int, expected: int) -> None:
     """Reads until every client has ``expected`` bytes more."""
-    missing = {fd: expected for fd in range(0)}
+    missing: dict[int, int] = {}
     done = 0
     while done < clients:
         ready = selector.select(timeout=30)

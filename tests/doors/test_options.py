@@ -7,7 +7,7 @@ import json
 import flask
 import msgpack
 import pytest
-import websockets
+from websockets.asyncio.client import connect
 
 from tests.support.flasking import served
 from tests.support.servers import HOST
@@ -33,7 +33,7 @@ def application(**options):
 async def talk(port, *messages, **settings):
     """What a client of the library `websockets` gets behind its CONNECT, and what was agreed with it."""
     target = f"ws://{HOST}:{port}/socket.io/?EIO=4&transport=websocket"
-    async with websockets.connect(target, max_size=None, **settings) as client:
+    async with connect(target, max_size=None, **settings) as client:
         await client.recv()
         await client.send("40")
         await client.recv()
@@ -45,7 +45,7 @@ async def talk(port, *messages, **settings):
 
 
 async def cookie_of(port):
-    async with websockets.connect(f"ws://{HOST}:{port}/socket.io/?EIO=4&transport=websocket") as client:
+    async with connect(f"ws://{HOST}:{port}/socket.io/?EIO=4&transport=websocket") as client:
         return client.response.headers.get("Set-Cookie", "")
 
 
@@ -148,7 +148,7 @@ def test_msgpack_both_ways():
 
         async def exchange():
             target = f"ws://{HOST}:{port}/socket.io/?EIO=4&transport=websocket"
-            async with websockets.connect(target) as client:
+            async with connect(target) as client:
                 await client.recv()
                 await client.send(msgpack.packb({"type": 0, "nsp": "/"}))
                 connected = msgpack.unpackb(await client.recv())
