@@ -77,6 +77,11 @@ def pack(**keys):
         (pack(type=2, nsp="/", data=[1], options={"compress": True}), SocketPacket(2, "/", "", None, [1], 0)),
         (pack(type=4, nsp="/", data="no"), SocketPacket(4, "/", "", None, "no", 0)),
         (pack(type=1, nsp="/", data=msgpack.ExtType(0, b"\0")), SocketPacket(1, "/", "", None, None, 0)),
+        # clients 2.x, with version 2 of the parser
+        ('{"type":0,"query":"a=b","nsp":"/x?a=b"}', SocketPacket(0, "/x", "a=b", None, None, 0)),
+        ('{"type":1,"nsp":"/x"}', SocketPacket(1, "/x", "", None, None, 0)),
+        (pack(type=5, nsp="/", data=["a", b"b"], id=1), SocketPacket(2, "/", "", 1, ["a", b"b"], 0)),
+        (pack(type=6, nsp="/", data=[b"b"], id=1), SocketPacket(3, "/", "", 1, [b"b"], 0)),
     ],
 )
 def test_packets_that_are_good(message, packet):
@@ -87,6 +92,10 @@ def test_packets_that_are_good(message, packet):
     "message",
     [
         '2["say"]',
+        "{",
+        '{"type":2,"nsp":"/","data":["say"]}',
+        '{"type":0,"nsp":"/","data":[]}',
+        '{"type":[],"nsp":"/"}',
         b"",
         b"\xc1",
         b"\x81",
@@ -95,7 +104,7 @@ def test_packets_that_are_good(message, packet):
         b"\x81\x90\x01",
         b"\x91" * 5000,
         pack(nsp="/"),
-        pack(type=5, nsp="/", data=["a"]),
+        pack(type=7, nsp="/", data=["a"]),
         pack(type=True, nsp="/"),
         pack(type=0),
         pack(type=0, nsp="x"),

@@ -8,6 +8,7 @@ from tests.support.loopback import handshake
 from truesocket.core.admission import (
     BAD_METHOD,
     BAD_REQUEST,
+    FORBIDDEN,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED_VERSION,
@@ -71,6 +72,38 @@ def test_codes_in_their_order(query, method, is_websocket, code):
     assert isinstance(denied, Denied)
     assert denied.code == code
     assert denied.hint
+
+
+@pytest.mark.parametrize(
+    ("query", "origin", "code"),
+    [
+        ({"sid": "unknown"}, "http://a\x00", UNKNOWN_TRANSPORT),
+        ({**POLL, "sid": "unknown"}, "http://a\x7f", BAD_REQUEST),
+        ({**POLL, "sid": "unknown"}, "http://a\r\nb", BAD_REQUEST),
+        ({**POLL, "sid": "unknown"}, "http://\xe4", UNKNOWN_SID),
+    ],
+)
+def test_characters_of_the_origin_are_looked_at_behind_the_transport(query, origin, code):
+    admission = Admission(Config.make({}), "TAG")
+    denied = admission.read(query, "GET", is_websocket=False, knows=SESSIONS.get, origin=origin)
+    assert isinstance(denied, Denied)
+    assert denied.code == code
+
+
+@pytest.mark.parametrize(
+    ("query", "method", "expected"),
+    [
+        ({"transport": "polling"}, "POST", BAD_METHOD),
+        ({"transport": "polling"}, "GET", FORBIDDEN),
+        ({**POLL, "sid": "unknown"}, "GET", UNKNOWN_SID),
+    ],
+)
+def test_who_is_not_wanted_hears_so_before_the_version_is_looked_at(query, method, expected):
+    admission = Admission(Config.make({}), "TAG")
+    refused = Denied(FORBIDDEN, "not you")
+    denied = admission.read(query, method, is_websocket=False, knows=SESSIONS.get, unwanted=lambda: refused)
+    assert isinstance(denied, Denied)
+    assert denied.code == expected
 
 
 def test_a_transport_that_is_switched_off():

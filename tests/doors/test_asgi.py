@@ -326,7 +326,7 @@ async def test_link_is_lost_when_the_host_cancels_it():
     host.task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await host.task
-    assert host.ears.heard == ["lost: transport error"]
+    assert host.ears.heard == ["lost: transport close"]
 
 
 @on_loop

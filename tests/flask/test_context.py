@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import flask
 import pytest
 from flask import current_app, g, request, session
+from flask.sessions import SecureCookieSessionInterface
 
 from tests.support.flasking import served
 from tests.support.wire import Wire, get
@@ -314,6 +315,35 @@ class Store(flask.sessions.SessionInterface):
     def save_session(self, app, session, response):
         self.saved += 1
         self.kept[request.cookies["id"]] = dict(session)
+
+
+class SlowAtFirst(SecureCookieSessionInterface):
+    """Takes its time with the session of the first event only."""
+
+    def open_session(self, app, request):
+        if getattr(request, "event", {}).get("args") == (0,):
+            time.sleep(0.2)
+        return super().open_session(app, request)
+
+
+def test_async_handlers_begin_in_the_order_of_their_events():
+    """Their surroundings are set up in threads, which overtake each other."""
+    app = flask.Flask("in order")
+    app.session_interface = SlowAtFirst()
+    socketio = SocketIO(app, manage_session=False)
+    begun = []
+
+    @socketio.on("begin")
+    async def begin(number):
+        begun.append(number)
+        return len(begun)
+
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        for number in range(20):
+            wire.emit("begin", number)
+        assert wire.call("begin", 20) == [21]
+    assert begun == list(range(21))
 
 
 @pytest.mark.parametrize("event", ["count", "count async"])

@@ -121,6 +121,16 @@ def test_messages_in_a_post(revision, body, binary):
     assert session.ended is None
 
 
+def test_text_that_1x_encodes_twice_in_text_payloads_and_once_in_binary_ones():
+    """Seen in Chromium: a batch with bytes in it goes out as a binary payload, and its text as everybody writes it."""
+    session = Session(3, link=False)
+    assert session.post(b"\x00\x06\xff" + "4grün".encode(), binary=True)
+    twice = "4grün".encode().decode("latin-1")
+    assert session.post(f"{len(twice)}:{twice}")
+    assert session.post(b"\x00\x06\xff" + "4grün".encode(), binary=True)
+    assert session.received == ["grün"] * 3
+
+
 @revisions
 @pytest.mark.parametrize("message", ["x", "", "0", "5", "5probe"])
 def test_garbage_on_the_link_ends_the_session(revision, message):
@@ -841,3 +851,27 @@ def test_nothing_that_happens_in_any_order_breaks_it(steps, revision, has_link, 
     assert session.listener.heard.index(("closed", session.ended)) < session.listener.heard.index(("gone",))
     assert not session.polls.get()
     assert engine.tick() is None
+
+
+# --- POSTs side by side -----------------------------------------------------------------------------------------------
+
+
+def test_a_post_beside_another_ends_the_session():
+    session = Session(link=False)
+    assert session.engine.post_begins()
+    assert not session.engine.post_begins()
+    assert session.listener.named("closed") == [Reason.TRANSPORT_ERROR]
+
+
+def test_posts_one_behind_the_other():
+    session = Session(link=False)
+    for _ in range(2):
+        assert session.engine.post_begins()
+        session.engine.post_ends()
+    assert session.listener.named("closed") == []
+
+
+def test_an_error_that_quotes_what_came_is_short():
+    session = Session(link=False)
+    session.engine.fail(PacketError("x" * 10_000))
+    assert len(session.engine.error) == 200

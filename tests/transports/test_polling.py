@@ -104,14 +104,15 @@ def test_post(revision, request_):
     assert listener.heard == [("received", "hi")]
 
 
-def test_binary_post_in_revision_4_is_refused_and_harms_nobody():
+def test_binary_post_in_revision_4_ends_the_session():
     async def scene():
         engine, listener = come_in(4)
         return await turn(engine, post(b"\x00\x03\xff4hi", "application/octet-stream")), listener
 
     reply, listener = run(scene())
     assert (reply.status, code_of(reply)) == (400, 3)
-    assert listener.heard == []
+    assert "no binary payloads" in json.loads(reply.body)["hint"]
+    assert listener.heard == [("closed", Reason.PARSE_ERROR), ("gone",)]
 
 
 @pytest.mark.parametrize("revision", [3, 4])

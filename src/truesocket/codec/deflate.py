@@ -37,6 +37,10 @@ _WINDOWS: Final = ("server_max_window_bits", "client_max_window_bits")
 _LEVEL: Final = 1
 """Text of a few hundred bytes shrinks hardly less than with level 6, and in half the time."""
 
+_WINDOW: Final = 1 << 15
+_MOST_STREAMS: Final = 8
+"""How often one message may end its deflate stream and begin another; each costs us a window."""
+
 _Parameters = dict[str, str | None]
 
 
@@ -122,9 +126,9 @@ def new_compressor(bits: int) -> zlib._Compress:
     return zlib.compressobj(_LEVEL, zlib.DEFLATED, -bits)
 
 
-def new_decompressor(bits: int) -> zlib._Decompress:
-    """A window for the messages that we receive."""
-    return zlib.decompressobj(-max(bits, 9))
+def new_decompressor(bits: int, before: bytes = b"") -> zlib._Decompress:
+    """A window for the messages that we receive; ``before`` is what it holds already."""
+    return zlib.decompressobj(-max(bits, 9), zdict=before[-_WINDOW:])
 
 
 def compress(payload: bytes, compressor: zlib._Compress) -> bytes:
@@ -149,13 +153,22 @@ def build_frame(message: str | bytes, threshold: int, compress: Callable[[bytes]
 def decompress(payload: bytes, decompressor: zlib._Decompress, limit: int) -> bytes:
     """The message in a compressed payload (RFC 7692, 7.2.2).
 
+    A client may end its stream inside a message (a block with BFINAL, 7.2.3.4): then ``decompressor.eof`` is set, and
+    the caller takes a new one for the next message.
+
     Raises :class:`TooLarge` as soon as more than ``limit`` bytes come out, whatever the rest would hold, and
     :class:`FrameError` (close code 1007) for what is no deflate data.
     """
+    message, data = b"", payload + _TAIL
     try:
-        message = decompressor.decompress(payload + _TAIL, limit + 1)
+        for _ in range(_MOST_STREAMS):
+            message += decompressor.decompress(data, limit + 1 - len(message))
+            if len(message) > limit:
+                raise TooLarge(f"a compressed message of more than {limit} bytes; raise max_payload if you expect them")
+            if not decompressor.eof:
+                return message
+            data = decompressor.unused_data
+            decompressor = new_decompressor(15, message)
     except zlib.error as error:
         raise FrameError(f"a compressed message that cannot be read: {error}", close_code=1007) from None
-    if len(message) > limit:
-        raise TooLarge(f"a compressed message of more than {limit} bytes; raise max_payload if you expect them")
-    return message
+    raise FrameError(f"a compressed message that ends {_MOST_STREAMS} times", close_code=1007)

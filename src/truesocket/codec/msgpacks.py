@@ -1,7 +1,8 @@
 """The msgpack form of Socket.IO packets, as the official ``socket.io-msgpack-parser`` speaks it.
 
-Each packet is one binary message: a map with ``type`` (0 to 4: bytes need no BINARY types here), ``nsp``, ``data`` and
-``id``.  Needs the package ``msgpack`` (``pip install 'truesocket[msgpack]'``).
+Each packet is one binary message: a map with ``type``, ``nsp``, ``data`` and ``id``.  Bytes need no BINARY types here,
+and we write none; clients 2.x do (with version 2 of that parser), and send CONNECT and DISCONNECT as JSON text.  Needs
+the package ``msgpack`` (``pip install 'truesocket[msgpack]'``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 import msgpack
 
+from truesocket.codec import jsons
 from truesocket.codec.parcel import Parcel
 from truesocket.codec.serializers import Written
 from truesocket.codec.socketio import RESERVED_EVENTS, PacketType, SocketPacket
@@ -18,6 +20,7 @@ from truesocket.errors import PacketError
 
 __all__ = ["Msgpack"]
 
+_PLAIN: Final[dict[int, int]] = {PacketType.BINARY_EVENT: PacketType.EVENT, PacketType.BINARY_ACK: PacketType.ACK}
 _MAX_DIGITS: Final = 2**53
 """Ack ids are integers that JavaScript counts exactly."""
 
@@ -47,9 +50,7 @@ class Msgpack:
     def parse(self, message: str | bytes, *, max_attachments: int) -> SocketPacket | None:
         """One map back; keys that we do not know are passed over."""
         if isinstance(message, str):
-            raise PacketError(
-                "a text packet, where this server speaks msgpack; give the client the msgpack parser, too"
-            )
+            return _check_text(message)
         try:
             found = msgpack.unpackb(message, strict_map_key=False, ext_hook=_undefined)
         except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
@@ -70,10 +71,19 @@ def _undefined(code: int, data: bytes) -> object:
     return None
 
 
+def _check_text(message: str) -> SocketPacket:
+    """What version 2 of the official parser writes for CONNECT and DISCONNECT: the same map, as JSON."""
+    found = jsons.loads(message) if message.startswith("{") else None
+    if not isinstance(found, dict) or found.get("type") not in (PacketType.CONNECT, PacketType.DISCONNECT):
+        raise PacketError("a text packet, where this server speaks msgpack; give the client the msgpack parser, too")
+    return _check(found)
+
+
 def _check(found: dict[object, object]) -> SocketPacket:
     kind, path, data, id = (found.get(key) for key in ("type", "nsp", "data", "id"))
-    if not isinstance(kind, int) or isinstance(kind, bool) or not 0 <= kind <= PacketType.CONNECT_ERROR:
+    if not isinstance(kind, int) or isinstance(kind, bool) or not 0 <= kind <= PacketType.BINARY_ACK:
         raise PacketError(f"a msgpack packet of the unknown type {kind!r}")
+    kind = _PLAIN.get(kind, kind)
     if not isinstance(path, str) or not path.startswith("/"):
         raise PacketError("a msgpack packet without a namespace")
     if id is not None and (not isinstance(id, int) or isinstance(id, bool) or not 0 <= id < _MAX_DIGITS):

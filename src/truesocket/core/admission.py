@@ -1,7 +1,7 @@
 """Who may come in: the checks of a Socket.IO request, the origin of the page, and what proxies say.
 
 Every door asks here, for long-polling and for WebSockets alike.  The order of the checks is the official server's:
-transport, session, method, protocol version, then whether this client is wanted.
+transport, characters of the origin, session, method, whether this client is wanted, protocol version.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from truesocket.core.config import Config
 from truesocket.core.ports import Handshake
+from truesocket.core.quiet import Quiet
 
 __all__ = ["Admission", "Denied", "Opening", "through_proxies"]
 
@@ -27,6 +28,8 @@ _UPGRADE_MISSING = (
     "transport=websocket without an Upgrade header: a proxy on the way drops it"
     " (see docs/how-to/behind-a-proxy.md), or the client is no WebSocket client"
 )
+#: Control characters: no HTTP header holds any (RFC 9110, 5.5).
+_ILLEGAL = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _POLLING_ON_WEBSOCKET = "a WebSocket request with transport=polling"
 
 
@@ -55,14 +58,28 @@ class Admission:
         self._config = config
         self._tag = tag
         self._told: set[str] = set()  # origins whose refusal has been logged
+        self._quiet = Quiet(_log)
 
     def read(
-        self, args: Mapping[str, str], method: str, *, is_websocket: bool, knows: Callable[[str], str | None]
+        self,
+        args: Mapping[str, str],
+        method: str,
+        *,
+        is_websocket: bool,
+        knows: Callable[[str], str | None],
+        origin: str = "",
+        unwanted: Callable[[], Denied | None] = lambda: None,
     ) -> Opening | Denied:
-        """Checks the query of a request.  ``knows(sid)`` gives the transport of a session, or ``None``."""
+        """Checks the query of a request.
+
+        ``knows(sid)`` gives the transport of a session, or ``None``; ``unwanted()`` says whether a new client may not
+        come in; ``origin`` is the header.
+        """
         transport = args.get("transport", "")
         if transport not in self._config.transports:
             return Denied(UNKNOWN_TRANSPORT, self._transport_hint(transport))
+        if _ILLEGAL.search(origin):
+            return Denied(BAD_REQUEST, "the Origin header holds characters that no header may hold")
         sid = args.get("sid")
         if sid is not None:
             return self._read_sid(sid, transport, is_websocket, knows(sid))
@@ -72,6 +89,9 @@ class Admission:
             return Denied(BAD_REQUEST, _UPGRADE_MISSING)
         if transport == "polling" and is_websocket:
             return Denied(BAD_REQUEST, _POLLING_ON_WEBSOCKET)
+        denied = unwanted()
+        if denied is not None:
+            return denied
         version = args.get("EIO")
         if version not in ("3", "4"):
             return Denied(UNSUPPORTED_VERSION, _version_hint(version))
@@ -127,11 +147,16 @@ class Admission:
             self._tell(origin, handshake)
         return good
 
+    def look(self) -> None:
+        """Called every second: says how many lines about refused pages were left out, if any were."""
+        self._quiet.look()
+
     def _tell(self, origin: str, handshake: Handshake) -> None:
         if origin in self._told or len(self._told) > 1000:
             return
         self._told.add(origin)
-        _log.warning(
+        self._quiet.say(
+            logging.WARNING,
             "a page from %s was refused: this server is %s://%s. If the page is yours, add it:"
             " SocketIO(app, cors_allowed_origins=[%r])",
             _clean(origin),

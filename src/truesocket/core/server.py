@@ -23,6 +23,7 @@ from truesocket.core.emitter import Emitter, room_names
 from truesocket.core.fanout import Fanout, Space
 from truesocket.core.newcomers import Newcomers
 from truesocket.core.ports import Broker, Handshake, Surroundings, Ticker
+from truesocket.core.quiet import Quiet
 from truesocket.core.registry import NamespaceHandler, Registry
 from truesocket.core.runner import Bare, Runner
 from truesocket.core.socket import Ack, Command, Socket, SocketState, current
@@ -86,6 +87,8 @@ class Server:
             (self.config.connect_timeout, self._close_silent),
         )
         self._second: asyncio.TimerHandle | None = None
+        self._about_bad_clients = Quiet(_log)
+        self._about_polling = Quiet(_log)
 
     # --- handlers ----------------------------------------------------------------------------------------------
 
@@ -274,6 +277,8 @@ class Server:
             peer.close(Reason.SHUTTING_DOWN)
         if self._second is not None:
             self._second.cancel()
+        for quiet in (self._about_bad_clients, self._about_polling):
+            quiet.finish()
         self._newcomers.clear()
         self._watchdog.stop()
         self.runner.stop()
@@ -289,6 +294,9 @@ class Server:
     def _every_second(self, loop: asyncio.AbstractEventLoop) -> None:
         self._second = loop.call_later(1.0, self._every_second, loop)
         self._newcomers.look(self.now)
+        self._about_bad_clients.look()
+        self._about_polling.look()
+        self.admission.look()
 
     def _forked(self) -> None:
         """A forked child starts from nothing: its parent's clients are not its own."""
@@ -338,7 +346,10 @@ class Server:
 
     def closed(self, peer: Peer[Handshake], reason: str) -> None:
         if peer.error:
-            _log.warning("client %s at %s was closed: %s", peer.sid, peer.handshake.client[0], peer.error)
+            address = peer.handshake.client[0]
+            self._about_bad_clients.say(
+                logging.WARNING, "client %s at %s was closed: %s", peer.sid, address, peer.error
+            )
         for member in list(peer.conversation.members.values()):
             if isinstance(member, Socket):
                 self.dispatch.left(member, reason)
@@ -373,7 +384,8 @@ class Server:
             "it never asked for a WebSocket: the page says transports: ['polling'], or a proxy answers for us"
             " (see docs/how-to/behind-a-proxy.md)"
         )
-        _log.info("client %s at %s stays on long-polling: %s", peer.sid, peer.handshake.client[0], cause)
+        address = peer.handshake.client[0]
+        self._about_polling.say(logging.INFO, "client %s at %s stays on long-polling: %s", peer.sid, address, cause)
 
     # --- commands: on the loop, in the order of the FIFO -------------------------------------------------------
 

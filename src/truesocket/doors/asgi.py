@@ -55,7 +55,8 @@ class ASGIApp:
         if self.entrance.is_ours(handshake.path):
             self.entrance.start("asgi")
             if kind == "websocket":
-                await self._websocket(handshake, receive, send)
+                answers = "websocket.http.response" in (scope.get("extensions") or {})
+                await self._websocket(handshake, receive, send, answers)
             else:
                 await self._http(scope["method"], handshake, receive, send)
         elif self._other is not None:
@@ -119,7 +120,7 @@ class ASGIApp:
         if rest:
             await _send_reply(send, self.entrance.static.reply(rest, method, handshake.header("if-none-match")))
             return
-        seen = self.entrance.prepared(handshake)
+        seen = self.entrance.prepared(handshake, method)
         if not isinstance(seen, Handshake):
             seen = await seen
         cors = self.entrance.cors_headers(seen)
@@ -138,28 +139,38 @@ class ASGIApp:
         """One GET or POST; ``None`` where the client went away meanwhile."""
         cookies: tuple[tuple[str, str], ...] = ()
         if opening.sid is None:
-            found = self.entrance.welcome(handshake, opening)
-            if isinstance(found, HttpReply):
-                return found
-            found.open(None)
-            peer = found
+            peer = self.entrance.server.new_peer(handshake, opening)
+            peer.open(None)
             cookies = self.entrance.cookies(peer.sid)
         else:
             peer = self.entrance.server.peers[opening.sid]
         if method not in ("GET", "POST"):
             return polling.error_reply(2, "a session speaks GET and POST", status=400)
-        body = await _body(receive, self.entrance.server.config.max_payload) if method == "POST" else b""
-        if body is None:
-            peer.close(Reason.TRANSPORT_ERROR)
-            return HttpReply(413, b"the payload is larger than max_payload; the session has been closed")
-        jsonp = handshake.args().get("j")
-        request = HttpRequest(method, handshake.header("content-type"), body, jsonp)
+        if method == "POST":
+            return await self._post(handshake, peer, receive)
+        request = HttpRequest(method, jsonp=handshake.args().get("j"))
         reply = await _until_gone(polling.turn(peer.engine, request), receive)
         return reply if reply is None or not cookies else replace(reply, headers=(*reply.headers, *cookies))
 
+    async def _post(self, handshake: Handshake, peer: Peer[Handshake], receive: Receive) -> HttpReply | None:
+        """One POST: it begins when its head has come, so that a second one beside it is seen."""
+        if not peer.engine.post_begins():
+            return polling.error_reply(3, "two POSTs of one session at the same time; the session has been closed")
+        try:
+            body = await _body(receive, self.entrance.server.config.max_payload)
+            if not isinstance(body, bytes):
+                if body is not None:
+                    peer.close(Reason.TRANSPORT_ERROR)
+                return body
+            request = HttpRequest("POST", handshake.header("content-type"), body, handshake.args().get("j"))
+            return await _until_gone(polling.turn(peer.engine, request), receive)
+        finally:
+            peer.engine.post_ends()
+
     # --- WebSocket -----------------------------------------------------------------------------------------------
 
-    async def _websocket(self, handshake: Handshake, receive: Receive, send: Send) -> None:
+    async def _websocket(self, handshake: Handshake, receive: Receive, send: Send, answers: bool) -> None:
+        """One WebSocket; ``answers`` says whether the host can send an HTTP answer in its place."""
         await receive()  # websocket.connect
         handshake.transport = "websocket"
         seen = self.entrance.prepared(handshake)
@@ -167,21 +178,18 @@ class ASGIApp:
             seen = await seen
         opening = self.entrance.read(seen, "GET", is_websocket=True)
         if isinstance(opening, Denied):
-            await send({"type": "websocket.close", "code": 1008, "reason": opening.hint[:100]})
+            if answers:
+                await _send_reply(send, polling.error_reply(opening.code, opening.hint), kind="websocket.http")
+            else:
+                await send({"type": "websocket.close", "code": 1008, "reason": opening.hint[:100]})
             return
-        peer: Peer[Handshake] | HttpReply | None = None
-        if opening.sid is None:
-            peer = self.entrance.welcome(seen, opening)
-            if isinstance(peer, HttpReply):
-                await send({"type": "websocket.close", "code": 1008})
-                return
-            engine = peer.engine
-        else:
-            engine = self.entrance.server.peers[opening.sid].engine
+        server = self.entrance.server
+        peer = server.new_peer(seen, opening) if opening.sid is None else server.peers[opening.sid]
+        engine = peer.engine
         cookies = self.entrance.cookies(engine.sid) if opening.sid is None else ()
         await send({"type": "websocket.accept", "headers": [(b"set-cookie", value.encode()) for _, value in cookies]})
         link = AsgiLink(engine, send)
-        if isinstance(peer, Peer):
+        if opening.sid is None:
             peer.open(link)
         elif not engine.probe(link):
             link.close(1000, "this session has its WebSocket already")
@@ -209,6 +217,9 @@ class AsgiLink:
         reason = Reason.TRANSPORT_ERROR
         try:
             reason = await self._read(receive)
+        except asyncio.CancelledError:  # the host ends
+            reason = Reason.TRANSPORT_CLOSE
+            raise
         finally:
             self.writable = False
             self._waiting.clear()
@@ -224,7 +235,7 @@ class AsgiLink:
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 code = event.get("code", 1005)
-                return Reason.TRANSPORT_CLOSE if code in (1000, 1001, 1005, 1006) else Reason.TRANSPORT_ERROR
+                return Reason.TRANSPORT_CLOSE if code in (1000, 1001, 1005, 1006, 1012) else Reason.TRANSPORT_ERROR
             text: str | None = event.get("text")
             message: str | bytes = text if text is not None else event.get("bytes") or b""
             if len(message) > limit:
@@ -310,18 +321,20 @@ def _handshake(scope: Scope) -> Handshake:
     )
 
 
-async def _body(receive: Receive, limit: int) -> bytes | None:
-    """The request's body; ``None`` where it is larger than ``limit`` bytes."""
+async def _body(receive: Receive, limit: int) -> bytes | HttpReply | None:
+    """The request's body; a reply where it is larger than ``limit`` bytes; ``None`` where the client breaks off."""
     parts: list[bytes] = []
     size = 0
     while True:
         event = await receive()
+        if event["type"] == "http.disconnect":
+            return None
         part = event.get("body", b"")
         size += len(part)
         if size > limit:
-            return None
+            return HttpReply(413, b"the payload is larger than max_payload; the session has been closed")
         parts.append(part)
-        if event["type"] == "http.disconnect" or not event.get("more_body", False):
+        if not event.get("more_body", False):
             return b"".join(parts)
 
 
@@ -347,12 +360,14 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _send_reply(send: Send, reply: HttpReply, extra: tuple[tuple[str, str], ...] = ()) -> None:
+async def _send_reply(
+    send: Send, reply: HttpReply, extra: tuple[tuple[str, str], ...] = (), kind: str = "http"
+) -> None:
     headers = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
     if reply.status in (204, 304):
         headers = []
     elif any(name == "Content-Length" for name, _ in reply.headers):  # an answer to HEAD
         headers.pop()
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in (*reply.headers, *extra)]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    await send({"type": f"{kind}.response.start", "status": reply.status, "headers": headers})
+    await send({"type": f"{kind}.response.body", "body": reply.body})

@@ -22,9 +22,8 @@ from truesocket.core.cookies import Cookie
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
 from truesocket.doors.static import Static
-from truesocket.session.peer import Peer
 from truesocket.transports.heartbeat import Heartbeat
-from truesocket.transports.polling import HttpReply, compressed, error_reply
+from truesocket.transports.polling import HttpReply, compressed
 
 __all__ = ["Entrance", "Prepare"]
 
@@ -81,7 +80,14 @@ class Entrance:
             return peer.engine.transport if peer is not None else None
 
         args = handshake.args()
-        found = self.server.admission.read(args, method, is_websocket=is_websocket, knows=transport_of)
+        found = self.server.admission.read(
+            args,
+            method,
+            is_websocket=is_websocket,
+            knows=transport_of,
+            origin=handshake.header("origin"),
+            unwanted=lambda: self._unwanted(handshake),
+        )
         if isinstance(found, Denied) and not is_websocket and args.get("transport") == "websocket":
             self.note(args.get("sid", ""), _UPGRADE_DROPPED)
         return found
@@ -109,14 +115,15 @@ class Entrance:
             ("Vary", "Origin"),
         )
 
-    def prepared(self, handshake: Handshake) -> Handshake | Awaitable[Handshake]:
+    def prepared(self, handshake: Handshake, method: str = "GET") -> Handshake | Awaitable[Handshake]:
         """The handshake as the client made it: behind trusted proxies and the application's own wrappers.
 
-        Where the application wants to be asked (``allow_request``), it is, once per session.
+        Where the application wants to be asked (``allow_request``), it is, by the request that opens a session.
         """
         handshake = self.behind_proxies(handshake)
         work = self._prepare(handshake) if self._prepare is not None else None
-        asks = self.server.config.allow_request is not None and "sid" not in handshake.args()
+        allow = self.server.config.allow_request
+        asks = allow is not None and method == "GET" and "sid" not in handshake.args()
         return handshake if work is None and not asks else self._ask(handshake, work, asks)
 
     async def _ask(self, handshake: Handshake, work: Callable[[], Handshake] | None, asks: bool) -> Handshake:
@@ -137,14 +144,14 @@ class Entrance:
             _log.exception("allow_request failed on a client at %s, who is refused", handshake.client[0])
             return False
 
-    def welcome(self, handshake: Handshake, opening: Opening) -> Peer[Handshake] | HttpReply:
-        """A new peer, or the reply that refuses it.  ``handshake`` is prepared."""
+    def _unwanted(self, handshake: Handshake) -> Denied | None:
+        """Whether this client may not come in, though it asks in the right way."""
         if not self.server.admission.allows_origin(handshake):
             hint = "pages of this origin may not connect; the server's log has the line that lets them in"
-            return error_reply(FORBIDDEN, hint)
+            return Denied(FORBIDDEN, hint)
         if not handshake.is_allowed:
-            return error_reply(FORBIDDEN, "the application's allow_request said no")
-        return self.server.new_peer(handshake, opening)
+            return Denied(FORBIDDEN, "the application's allow_request said no")
+        return None
 
     def cookies(self, sid: str) -> tuple[tuple[str, str], ...]:
         """The headers that go with the first answer of a session."""

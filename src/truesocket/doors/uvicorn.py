@@ -203,14 +203,7 @@ class Door(asyncio.Protocol):
             self._refuse(upgrade.refusal(error.http_status, str(error), error.headers))
             return
         server = entrance.server
-        found: Peer[Handshake] | HttpReply
-        if opening.sid is None:
-            found = entrance.welcome(handshake, opening)
-            if isinstance(found, HttpReply):
-                self._refuse_with(found)
-                return
-        else:
-            found = server.peers[opening.sid]
+        found = server.new_peer(handshake, opening) if opening.sid is None else server.peers[opening.sid]
         self._connections.discard(self)
         agreed = entrance.negotiate(handshake.header("sec-websocket-extensions"))
         headers = entrance.cookies(found.sid) if opening.sid is None else ()

@@ -60,6 +60,7 @@ class FlaskSurroundings:
         self._app = app
         self.manage_session = True
         self.runner: Runner | None = None
+        self._latest: dict[Socket, asyncio.Event] = {}  # whether the latest async def handler of a client has begun
 
     def call(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
         app = self._app()
@@ -75,16 +76,28 @@ class FlaskSurroundings:
         assert runner is not None
         app = self._app()
         inside = contextvars.copy_context()
-        context = await runner.in_thread(inside.run, self._enter, app, socket, event, args)
-        error: BaseException | None = None
+        before, began = self._latest.get(socket), asyncio.Event()
+        self._latest[socket] = began
         try:
-            coroutine = cast(Any, handler.function(*args))
-            return await asyncio.get_running_loop().create_task(coroutine, context=inside)
-        except BaseException as caught:
-            error = caught
-            raise
+            context = await runner.in_thread(inside.run, self._enter, app, socket, event, args)
+            error: BaseException | None = None
+            try:
+                if before is not None:
+                    await before.wait()  # threads overtake each other, and handlers begin in the order of their events
+                coroutine = cast(Any, handler.function(*args))
+                task = asyncio.get_running_loop().create_task(coroutine, context=inside)
+                began.set()
+                return await task
+            except BaseException as caught:
+                error = caught
+                raise
+            finally:
+                began.set()
+                await asyncio.shield(runner.in_thread(inside.run, self._leave, app, context, error))
         finally:
-            await asyncio.shield(runner.in_thread(inside.run, self._leave, app, context, error))
+            began.set()
+            if self._latest.get(socket) is began:
+                del self._latest[socket]
 
     def _enter(self, app: flask.Flask, socket: Socket, event: str, args: tuple[object, ...]) -> Any:
         context = self._context(app, socket, event, args)

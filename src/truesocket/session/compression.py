@@ -27,7 +27,10 @@ class Compression:
     def decompress(self, payload: bytes, limit: int) -> bytes:
         """A message that came compressed.  Raises :class:`~truesocket.errors.ProtocolError`."""
         window = self._receiving or deflate.new_decompressor(self._agreed.client_bits)
-        return deflate.decompress(payload, window, limit)
+        message = deflate.decompress(payload, window, limit)
+        if self._receiving is not None and window.eof:  # the client has ended its stream
+            self._receiving = deflate.new_decompressor(self._agreed.client_bits, message)
+        return message
 
     def frames(self, parcel: Parcel, revision: int) -> bytes:
         """The frames of a parcel, compressed where that is worthwhile."""

@@ -19,6 +19,7 @@ OPEN       anything else from it, or 10 s  that link is closed; polling goes on
 OPEN       nothing heard for too long      closed, "ping timeout"
 OPEN       ``1`` / link lost / garbage     closed, "transport close" / the loss's own reason / "parse error"
 OPEN       a GET beside a parked GET       the parked one gets a ``1``; closed, "transport error"
+OPEN       a POST beside another           closed, "transport error"
 OPEN       more waits than may             closed, "slow consumer", or the oldest events are dropped
 OPEN       ``close()`` on polling          CLOSING: the next GET fetches what waits and a ``1``
 CLOSING    GET                             answered with what waits and ``1``; CLOSED
@@ -49,6 +50,8 @@ __all__ = ["Clock", "Engine", "EngineListener", "EngineOptions", "Link", "Reason
 _PACKETS_PER_PAYLOAD = 16
 #: Seconds that a closed polling session waits for the GET that tells the client so.
 _CLOSE_TIMEOUT = 30.0
+#: Characters of an error that are kept, for the log.
+_LONGEST_ERROR = 200
 #: Seconds between two noops to a client that is changing over to its WebSocket.
 _NOOP_INTERVAL = 0.1
 
@@ -151,6 +154,7 @@ class Engine:
         "_outbox",
         "_paused_at",
         "_ping_at",
+        "_posting",
         "_upgrade_until",
         "base64",
         "error",
@@ -175,6 +179,7 @@ class Engine:
         self.base64 = base64
         self._encodes_twice: bool | None = None  # a client of Socket.IO 1.x; None: not known yet
         self.error = ""  # what the client did wrong, for the log
+        self._posting = False  # whether a POST is under way
         self.state = State.OPEN
         self.link: Link | None = None
         self._listener = listener
@@ -232,6 +237,18 @@ class Engine:
         except ProtocolError as error:
             self.fail(error)
 
+    def post_begins(self) -> bool:
+        """A POST begins to arrive; ``False`` where another one is still under way, which ends the session."""
+        if self._posting:
+            self._end(Reason.TRANSPORT_ERROR)
+            return False
+        self._posting = True
+        return True
+
+    def post_ends(self) -> None:
+        """It has been answered, or broken off."""
+        self._posting = False
+
     def post(self, body: bytes, *, binary: bool) -> bool:
         """The payload of one POST; ``False`` where nobody could read it (the session is closed then)."""
         try:
@@ -240,7 +257,8 @@ class Engine:
             self.fail(error)
             return False
         for packet in packets:
-            self._packet(packet if self.revision == 4 else self._read_twice(packet))
+            plain = self.revision == 4 or binary  # 1.x encodes the text of a binary payload once
+            self._packet(packet if plain else self._read_twice(packet))
         return not self.error
 
     def _read_twice(self, packet: EnginePacket) -> EnginePacket:
@@ -524,7 +542,7 @@ class Engine:
 
     def fail(self, error: ProtocolError) -> None:
         """The client broke a rule: the session ends, with WebSocket close code 1008 or the error's own."""
-        self.error = self.error or str(error)
+        self.error = self.error or str(error)[:_LONGEST_ERROR]  # it may quote what came
         self._reply([EnginePacket(NOOP)])
         self._end(Reason.PARSE_ERROR, error.close_code if error.close_code != 1002 else 1008, str(error))
 

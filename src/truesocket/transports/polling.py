@@ -96,10 +96,8 @@ def payload_reply(engine: Engine, packets: list[EnginePacket], jsonp: str | None
 
 async def _post(engine: Engine, request: HttpRequest) -> HttpReply:
     binary = request.content_type.startswith("application/octet-stream")
-    if binary and engine.revision == 4:
-        return error_reply(3, "Engine.IO 4 has no binary payloads; send binary as base64 packets of a text payload")
     if not _take(engine, request, binary=binary):
-        return error_reply(3, "the payload could not be read; the session has been closed")
+        return error_reply(3, f"the session has been closed: {engine.error}")
     while engine.paused and engine.state is State.OPEN:
         await asyncio.sleep(0.05)  # the handlers do not keep up: the client sends its next payload after this answer
     return HttpReply(200, b"ok", "text/html")
