@@ -14,7 +14,7 @@ LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-full test-newest test-lowest coverage check format screenshot bench-fanout clean
+.PHONY: help setup demo test test-full test-newest test-lowest coverage check format clients-table screenshot bench-fanout clean
 
 help: ## list what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ check: $(TOOLS) ## style, types, layers, lock files
 format: $(TOOLS) ## write the style that `make check` asks for
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format .
+
+clients-table: setup ## run every client through every door, write docs/reference/clients.md
+	@TRUESOCKET_TEST_FULL=1 TRUESOCKET_CLIENTS_TABLE=1 $(PY) -m pytest -q tests/clients/test_clients.py
 
 screenshot: setup ## take the picture of the demo that the README shows
 	@$(PY) -m scripts.screenshot docs/images/demo.png
