@@ -1,4 +1,4 @@
-"""Who owns a thread: the whole list.  All else goes through `core/runner.py` and `bridge.py`."""
+"""Who owns a thread: the whole list.  All else goes through `core/pool.py` and `bridge.py`."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ SOURCE = Path(truesocket.__file__).parent
 # What makes a thread, and the files that may.
 OWNERS = {
     r"threading\.Thread\(": {
-        "core/runner.py",  # the pools of handlers and pages
+        "core/pool.py",  # the pools of handlers and pages
         "core/watchdog.py",  # looks whether the loop turns
         "flask/extension.py",  # start_background_task
     },

@@ -19,10 +19,8 @@ is touched under the runner's lock; besides, a thread writes when its job began.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextvars
 import logging
-import queue
 import threading
 import time
 from collections import Counter, deque
@@ -31,12 +29,13 @@ from typing import TypeVar
 
 from truesocket.bridge import Bridge
 from truesocket.core.config import Config
+from truesocket.core.pool import Pool, here
 from truesocket.core.ports import Surroundings
 from truesocket.core.registry import Handler
 from truesocket.core.socket import Socket, current
 from truesocket.session.engine import Engine
 
-__all__ = ["OVERTAKE", "Bare", "Job", "Lane", "Pool", "Runner"]
+__all__ = ["OVERTAKE", "Bare", "Job", "Lane", "Runner"]
 
 _log = logging.getLogger("truesocket")
 
@@ -44,8 +43,6 @@ T = TypeVar("T")
 
 #: Seconds that a handler may take before the next event of its client is given to another thread.
 OVERTAKE = 0.01
-#: Seconds after which an idle thread ends.
-_IDLE = 10.0
 #: Threads for connect, disconnect and acks at most.
 _CONTROL_THREADS = 512
 #: Jobs that a thread takes up in a row while other clients wait.
@@ -85,130 +82,6 @@ class Job:
         self.args = args
         self.done = done
         self.size = size
-
-
-class _Worker:
-    """A thread of a pool, and what it is busy with."""
-
-    __slots__ = ("busy_with", "since", "socket")
-
-    def __init__(self) -> None:
-        self.busy_with: str | None = None
-        self.socket: Socket | None = None
-        self.since = 0.0
-
-
-class Pool:
-    """An elastic pool of daemon threads: it grows up to ``most``, idle ones end, exit never waits for it.
-
-    Also an executor in the sense of ``loop.run_in_executor`` (:meth:`submit`).
-    """
-
-    def __init__(
-        self, name: str, most: int, on_short: Callable[[Pool], None] | None = None, *, idle: float = _IDLE
-    ) -> None:
-        self.name = name
-        self.most = most
-        self._idle_time = idle
-        self._on_short = on_short
-        self._queue: queue.SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._idle = 0
-        self._count = 0
-        self.backlog = 0  # jobs that no thread has been found for
-        self.workers: set[_Worker] = set()
-
-    def start(self, function: Callable[..., object], *args: object) -> None:
-        """Runs ``function(*args)`` in a thread; it must not raise."""
-        spawn = short = False
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-            elif self._threads < self.most:
-                self._threads += 1
-                self._count += 1
-                spawn = True
-            else:
-                self.backlog += 1
-                short = True
-        self._queue.put((function, args))
-        if spawn:
-            short = not self._spawn()
-        if short and self._on_short is not None:
-            self._on_short(self)
-
-    def _spawn(self) -> bool:
-        try:
-            threading.Thread(target=self._work, name=f"{self.name}-{self._count}", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads: the job waits for one of ours
-            with self._lock:
-                self._threads -= 1
-                self.backlog += 1
-            return False
-        return True
-
-    def submit(self, function: Callable[..., T], /, *args: object, **kwargs: object) -> concurrent.futures.Future[T]:
-        """Runs a function and gives a future of its result (``concurrent.futures.Executor.submit``)."""
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-        def run() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    result = function(*args, **kwargs)
-                except BaseException as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(result)
-
-        self.start(run)
-        return future
-
-    @property
-    def size(self) -> int:
-        """Threads alive."""
-        return self._threads
-
-    def busy(self) -> list[tuple[float, str]]:
-        """What the threads are doing: (since, name of the handler), longest first."""
-        seen = [(worker.since, worker.busy_with) for worker in list(self.workers)]
-        return sorted((since, name) for since, name in seen if name is not None)
-
-    def _work(self) -> None:
-        worker = _Worker()
-        _here.worker = worker
-        self.workers.add(worker)
-        try:
-            while True:
-                try:
-                    function, args = self._queue.get(timeout=self._idle_time)
-                except queue.Empty:
-                    with self._lock:
-                        if self._idle == 0:  # somebody has just counted on this thread
-                            continue
-                        self._idle -= 1
-                        self._threads -= 1
-                        return
-                try:
-                    function(*args)
-                except BaseException:
-                    _log.exception("a job failed; this is a bug in truesocket, please report it")
-                del function, args
-                worker.busy_with = worker.socket = None
-                with self._lock:
-                    if self.backlog:
-                        self.backlog -= 1
-                    else:
-                        self._idle += 1
-        finally:
-            self.workers.discard(worker)
-
-
-class _Here(threading.local):
-    worker: _Worker | None = None
-
-
-_here = _Here()
 
 
 #: ``_began`` of a lane whose head has taken up a job that has not begun.
@@ -431,7 +304,7 @@ class Runner:
 
     def run_here(self, job: Job) -> None:
         """Runs a ``def`` handler in this thread, in a context of its own."""
-        worker = _here.worker
+        worker = here.worker
         if worker is not None:
             worker.since = time.monotonic()
             worker.busy_with = job.handler.where

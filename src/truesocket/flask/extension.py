@@ -19,8 +19,8 @@ import flask
 from a2wsgi import WSGIMiddleware
 
 from truesocket.core.config import Config
+from truesocket.core.pool import Pool
 from truesocket.core.ports import Handshake
-from truesocket.core.runner import Pool
 from truesocket.core.server import Server
 from truesocket.doors.asgi import ASGIApp
 from truesocket.doors.entrance import ensure_log_output

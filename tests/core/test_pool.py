@@ -1,0 +1,145 @@
+"""The elastic pool: it grows, reuses, ends what is idle, and no exception ends a thread."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from truesocket.core.pool import Pool
+from truesocket.errors import Disconnected
+
+GRACE = 60  # seconds; whatever is waited for here comes long before, or never
+
+
+def wait_until(condition):
+    end = time.monotonic() + GRACE
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def gate():
+    """Holds up whoever waits for it; opened at the end, so that no thread stays behind."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+def fill(pool, gate, count):
+    """Occupies ``count`` threads."""
+    begun = threading.Semaphore(0)
+
+    def hold():
+        begun.release()
+        gate.wait(GRACE)
+
+    for _ in range(count):
+        pool.start(hold)
+    for _ in range(min(count, pool.most)):
+        assert begun.acquire(timeout=GRACE)
+
+
+def test_a_pool_grows_as_far_as_it_may(gate):
+    pool = Pool("test", 3)
+    assert pool.size == 0
+    fill(pool, gate, 2)
+    assert (pool.size, pool.backlog) == (2, 0)
+    fill(pool, gate, 1)
+    assert pool.size == 3
+
+
+def test_a_pool_reuses_idle_threads():
+    pool, threads = Pool("test", 100), set()
+    for _ in range(50):
+        done = threading.Event()
+        pool.start(lambda done=done: (threads.add(threading.current_thread().name), done.set()))
+        assert done.wait(GRACE)
+        wait_until(lambda: pool._idle)
+    assert threads == {"test-1"}
+    assert pool.size == 1
+
+
+def test_idle_threads_end_and_others_come():
+    pool = Pool("test", 10, idle=0.02)
+    assert pool.submit(lambda: threading.current_thread().daemon).result(GRACE)
+    wait_until(lambda: pool.size == 0)
+    wait_until(lambda: not pool.workers)
+    assert pool.submit(lambda: 7).result(GRACE) == 7
+
+
+def test_jobs_that_come_as_threads_end_are_not_lost():
+    pool = Pool("test", 4, idle=0.0005)
+    for number in range(300):
+        assert pool.submit(lambda number=number: number).result(GRACE) == number
+        time.sleep(0.0005 * (number % 3))
+
+
+def test_a_full_pool_keeps_what_comes_in_order_and_says_so(gate):
+    short, log = [], []
+    pool = Pool("test", 1, short.append)
+    fill(pool, gate, 1)
+    assert short == []
+    for number in range(5):
+        pool.start(log.append, number)
+    assert short == [pool] * 5
+    assert (pool.size, pool.backlog, log) == (1, 5, [])
+    gate.set()
+    wait_until(lambda: len(log) == 5)
+    assert log == list(range(5))
+    wait_until(lambda: pool.backlog == 0)
+
+
+def test_a_full_pool_without_anybody_to_tell(gate):
+    pool = Pool("test", 1)
+    fill(pool, gate, 1)
+    future = pool.submit(lambda: 7)
+    assert not future.done()
+    gate.set()
+    assert future.result(GRACE) == 7
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), Disconnected("gone"), KeyboardInterrupt()])
+def test_no_exception_ends_a_thread(error, caplog):
+    def fails():
+        raise error
+
+    pool = Pool("test", 1)
+    with caplog.at_level(logging.CRITICAL, "truesocket"):
+        pool.start(fails)
+        future = pool.submit(fails)
+        with pytest.raises(type(error)):
+            future.result(GRACE)
+        assert pool.submit(lambda: threading.current_thread().name).result(GRACE) == "test-1"
+
+
+def test_submit_passes_arguments_and_can_be_cancelled(gate):
+    pool = Pool("test", 1)
+    assert pool.submit(lambda a, *, b: (a, b), 1, b=2).result(GRACE) == (1, 2)
+    fill(pool, gate, 1)
+    future = pool.submit(lambda: 7)
+    assert future.cancel()
+    gate.set()
+    assert pool.submit(lambda: 8).result(GRACE) == 8
+    assert future.cancelled()
+
+
+def test_a_system_that_gives_no_more_threads_is_a_shortage(gate):
+    """``start`` of a thread fails: the job waits for one of those that there are."""
+    short = []
+    pool = Pool("test", 10, short.append)
+    fill(pool, gate, 1)
+    name, pool.name = pool.name, _Unspeakable()
+    future = pool.submit(lambda: 7)
+    pool.name = name
+    assert (pool.size, pool.backlog, short) == (1, 1, [pool])
+    gate.set()
+    assert future.result(GRACE) == 7
+
+
+class _Unspeakable:
+    """Makes the naming of a thread fail as its start would."""
+
+    def __format__(self, spec):
+        raise RuntimeError("can't start new thread")
