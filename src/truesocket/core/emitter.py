@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from truesocket.codec.socketio import PacketType
+from truesocket.codec.socketio import RESERVED_EVENTS, PacketType
 from truesocket.core.ports import Envelope
 from truesocket.core.socket import Ack, Socket
 from truesocket.errors import UsageError
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from truesocket.core.server import Server
 
 __all__ = ["Emitter", "room_names"]
-
-#: Names of events that the protocol keeps for itself.
-_RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 
 
 def room_names(rooms: Hashable | Iterable[Hashable]) -> tuple[Hashable, ...]:
@@ -66,7 +63,7 @@ class Emitter:
         """
         if not isinstance(event, str):
             raise UsageError(f"emit({event!r}): the first argument is the event's name, a string")
-        if event in _RESERVED:
+        if event in RESERVED_EVENTS:
             raise UsageError(f"emit({event!r}): Socket.IO keeps this name for itself; choose another")
         server = self.server
         written = server.serializer.write([event, *args], server.json_default)

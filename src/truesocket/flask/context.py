@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import flask
 from flask.sessions import SessionMixin
 
+from truesocket.core.emitter import room_names
 from truesocket.core.ports import Handshake
 from truesocket.core.registry import Handler
 from truesocket.core.runner import Runner
@@ -179,7 +180,7 @@ def _target(to: Any, room: Any, broadcast: bool) -> Any:
 
 
 def _skip(include_self: bool, skip_sid: Any) -> list[Any]:
-    skip = [] if skip_sid is None else list(skip_sid) if isinstance(skip_sid, list | tuple | set) else [skip_sid]
+    skip = [] if skip_sid is None else list(room_names(skip_sid))
     return skip if include_self else [*skip, _here("sid", None, "skip_sid=...")]
 
 

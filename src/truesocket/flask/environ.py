@@ -78,7 +78,7 @@ def install_gate(app: flask.Flask) -> Gate:
         if isinstance(layer, Gate):
             return layer
         inner = next((each for each in ("app", "wsgi_app") if callable(getattr(layer, each, None))), None)
-        if inner is None or inspect_is_app(layer, app):
+        if inner is None or _is_own(layer, app):
             break
         holder, name = layer, inner
     gate = Gate(layer)
@@ -86,7 +86,7 @@ def install_gate(app: flask.Flask) -> Gate:
     return gate
 
 
-def inspect_is_app(layer: object, app: flask.Flask) -> bool:
+def _is_own(layer: object, app: flask.Flask) -> bool:
     """Whether a layer is the application's own ``wsgi_app`` method."""
     return getattr(layer, "__self__", None) is app
 
