@@ -44,7 +44,7 @@ async def connected(auth=None):
     if "slow" in args:
         await asyncio.sleep(0.3)
     if "welcome" in args:
-        socket.join("guests")
+        socket.enter("guests")
         socket.emit("welcome", {"sid": socket.sid, "auth": auth, "query": socket.query})
         server.emit("arrived", socket.sid, to="guests", namespace=socket.namespace)
 

@@ -101,7 +101,7 @@ async def test_first_answer_of_a_room_counts_and_the_last_leaver_ends_it():
     async with serving(server):
         one, two = Client(server), Client(server)
         for client in (one, two):
-            server.join(await client.joined(), "room")
+            server.enter(await client.joined(), "room")
         reply = server.call("question", to="room", timeout=3600)
         one.leave()
         assert not reply.done()

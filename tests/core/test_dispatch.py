@@ -82,7 +82,7 @@ async def test_held_while_connecting_and_applied_behind_the_reply(revision):
         socket = next(each for each in server.sockets.values() if each.peer is client.peer)
         assert socket.state is SocketState.CONNECTING
         client.emit("say", 1, id=7)
-        server.join(socket.sid, "lobby")
+        server.enter(socket.sid, "lobby")
         server.emit("to you", 2, to=socket.sid)
         server.emit("to all", 3)
         assert server.rooms(socket.sid).result() == [socket.sid, "lobby"]
@@ -106,7 +106,7 @@ async def test_what_the_connect_handler_tells_reaches_its_own_client():
 
     def tell():
         sid = only_socket(server).sid
-        server.join(sid, "lobby")
+        server.enter(sid, "lobby")
         server.emit("to the lobby", 1, to="lobby")
         server.emit("to all", 2)
         server.emit("to you", 3, to=sid)
@@ -165,7 +165,7 @@ async def test_refusal(answer, payload):
         client.join()
         await until(diary.started.is_set)
         sid = only_socket(server).sid
-        server.join(sid, "lobby")
+        server.enter(sid, "lobby")
         server.emit("to you", 1, to=sid)
         client.emit("say", 1)
         asked = server.call("question", to=sid)
@@ -419,7 +419,7 @@ async def test_rooms_answer_as_before_in_leaving_and_raise_when_gone():
         found.append(server.rooms(sid).result())
         server.emit("left", sid, to="lobby")
         server.emit("to you", 1, to=sid)
-        server.join(sid, "other")
+        server.enter(sid, "other")
         found.append(server.rooms(sid).result())
         inside.set()
         assert leave.wait(10)
@@ -427,8 +427,8 @@ async def test_rooms_answer_as_before_in_leaving_and_raise_when_gone():
     async with serving(server):
         client, other = Client(server), Client(server)
         sid = await client.joined()
-        server.join(sid, "lobby")
-        server.join(await other.joined(), "lobby")
+        server.enter(sid, "lobby")
+        server.enter(await other.joined(), "lobby")
         client.vanish()
         await until(inside.is_set)
         assert server.socket(sid).state is SocketState.LEAVING
@@ -440,7 +440,7 @@ async def test_rooms_answer_as_before_in_leaving_and_raise_when_gone():
         await until(lambda: sid not in server.sockets)
         for ask in (
             lambda: server.rooms(sid),
-            lambda: server.join(sid, "x"),
+            lambda: server.enter(sid, "x"),
             lambda: server.leave(sid, "x"),
             lambda: server.disconnect(sid),
             lambda: server.transport(sid),

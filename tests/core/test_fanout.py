@@ -15,9 +15,9 @@ async def three(server: Server) -> list[Client]:
     clients = [Client(server) for _ in range(3)]
     for client in clients:
         await client.joined()
-    server.join(clients[0].sid(), "red")
-    server.join(clients[1].sid(), "red")
-    server.join(clients[1].sid(), "blue")
+    server.enter(clients[0].sid(), "red")
+    server.enter(clients[1].sid(), "red")
+    server.enter(clients[1].sid(), "blue")
     return clients
 
 
@@ -78,7 +78,7 @@ async def test_namespaces_do_not_hear_each_other():
         plain, chatting = Client(server), Client(server)
         await plain.joined()
         sid = await chatting.joined("/chat")
-        server.join(sid, "red", namespace="/chat")
+        server.enter(sid, "red", namespace="/chat")
         server.emit("news", 1)
         server.emit("talk", 2, namespace="/chat")
         server.emit("talk", 3, to="red")
@@ -136,7 +136,7 @@ async def test_very_many_in_steps_and_nothing_overtakes():
         server.emit("large", 1)
         assert not last.events, "all of it in one turn of the loop"
         server.emit("small", 2, to=last.sid())
-        server.join(last.sid(), "red")
+        server.enter(last.sid(), "red")
         server.emit("large", 3, to="red")
         last.say("41")  # leaves while the broadcast runs
         clients[-2].vanish()
@@ -160,7 +160,7 @@ async def test_order_is_kept_behind_a_large_broadcast():
         last = clients[-1]
         server.emit("large", 1)
         server.emit("small", 2, to=last.sid())
-        server.join(last.sid(), "red")
+        server.enter(last.sid(), "red")
         server.emit("room", 3, to="red")
         server.disconnect(last.sid())
         server.emit("late", 4)

@@ -87,10 +87,10 @@ async def test_rooms():
         one, two = Client(server), Client(server)
         a, b = await one.joined(), await two.joined()
         for room in ("red", 7, ("a", "tuple")):
-            server.join(a, room)
-        server.join(a, "red")
-        server.join(b, "red")
-        server.join(a, a)
+            server.enter(a, room)
+        server.enter(a, "red")
+        server.enter(b, "red")
+        server.enter(a, a)
         assert server.rooms(a).result() == [a, "red", 7, ("a", "tuple")]
         assert server.members("red").result() == [a, b]
         assert server.members(a).result() == [a]
@@ -104,9 +104,9 @@ async def test_rooms():
         assert server.rooms(b).result() == [b]
         assert server.members("red", namespace="/nowhere").result() == []
         with pytest.raises(UsageError, match="its name is a sid"):
-            server.join(a, b)
+            server.enter(a, b)
         with pytest.raises(UnknownSid):
-            server.join(a, "red", namespace="/other")
+            server.enter(a, "red", namespace="/other")
 
 
 @on_loop
@@ -119,7 +119,7 @@ async def test_a_thread_sees_its_own_joins():
 
         def work():
             for number in range(100):
-                server.join(sid, number)
+                server.enter(sid, number)
             found.extend(server.rooms(sid).result(10))
             done.set()
 
@@ -136,7 +136,7 @@ async def test_the_handle_of_a_client():
         client.join(auth={"name": "Ada"})
         socket = server.socket(client.sid())
         socket.data["color"] = "red"
-        await socket.join("lobby")
+        await socket.enter("lobby")
         await socket.emit("hello", 1)
         socket.leave("lobby")
         assert client.events == [["hello", 1]]
@@ -157,7 +157,7 @@ def test_before_a_loop_runs():
     assert server.members().result() == []
     assert not server.running
     with pytest.raises(UnknownSid):
-        server.join("sid", "lobby")
+        server.enter("sid", "lobby")
     with pytest.raises(UsageError, match="must call start"):
         server.new_peer(handshake(), Opening("websocket", None, 4, False))
 
@@ -196,7 +196,7 @@ def test_one_loop_after_another():
             server.start(FakeTicker)  # twice does no harm
             client = Client(server)
             sid = await client.joined()
-            server.join(sid, "lobby")
+            server.enter(sid, "lobby")
             client.emit("say", "hi", id=1)
             await until(lambda: client.acks)
             assert server.members("lobby").result() == [sid]

@@ -152,11 +152,11 @@ class Server:
         )
         return emitter.emit(event, *args, on_ack=None if callback is None else self._calls_back(callback))
 
-    def join(self, sid: str, room: Hashable, *, namespace: str = "/") -> Awaitable[None]:
+    def enter(self, sid: str, room: Hashable, *, namespace: str = "/") -> Awaitable[None]:
         """Puts a client into a room.  Raises :class:`~truesocket.errors.UnknownSid`."""
         if isinstance(room, str) and room in self.sockets and room != sid:
             raise UsageError(f"the room {room!r} is another client's own; its name is a sid")
-        return self.tell(self._join, self.socket(sid, namespace), room)
+        return self.tell(self._enter, self.socket(sid, namespace), room)
 
     def leave(self, sid: str, room: Hashable, *, namespace: str = "/") -> Awaitable[None]:
         """Takes a client out of a room.  Raises :class:`~truesocket.errors.UnknownSid`."""
@@ -395,11 +395,11 @@ class Server:
             return None
         return command(*args)
 
-    def _join(self, socket: Socket, room: Hashable) -> None:
+    def _enter(self, socket: Socket, room: Hashable) -> None:
         if socket.state is SocketState.CONNECTED:
             self.space(socket.namespace).rooms.enter(socket, room)
         elif socket.state is SocketState.CONNECTING:
-            socket.hold(self._join, socket, room)
+            socket.hold(self._enter, socket, room)
 
     def _leave(self, socket: Socket, room: Hashable) -> None:
         if socket.state is SocketState.CONNECTED:
@@ -424,7 +424,7 @@ class Server:
     def _held_rooms(self, socket: Socket) -> Iterable[Hashable]:
         rooms: dict[Hashable, None] = {}
         for command, args in socket.held or ():
-            if command == self._join:
+            if command == self._enter:
                 rooms[args[1]] = None
             elif command == self._leave:
                 rooms.pop(args[1], None)

@@ -154,9 +154,9 @@ class Socket:
         self.server.check_orphan(self)
         return self.server.emit(event, *args, to=self.sid, namespace=self.namespace, volatile=volatile)
 
-    def join(self, room: Hashable) -> Awaitable[None]:
+    def enter(self, room: Hashable) -> Awaitable[None]:
         """Enters a room."""
-        return self.server.join(self.sid, room, namespace=self.namespace)
+        return self.server.enter(self.sid, room, namespace=self.namespace)
 
     def leave(self, room: Hashable) -> Awaitable[None]:
         """Leaves a room."""

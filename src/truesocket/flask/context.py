@@ -283,7 +283,7 @@ def call(
 def join_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
     """Puts the client into a room.  Raises :class:`~truesocket.errors.UnknownSid` where it has left."""
     server = _socketio().server
-    server.join(_here("sid", sid, "sid=..."), room, namespace=_here("namespace", namespace, "namespace='/'"))
+    server.enter(_here("sid", sid, "sid=..."), room, namespace=_here("namespace", namespace, "namespace='/'"))
 
 
 def leave_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
