@@ -767,3 +767,207 @@ describe("io()", () => {
     assert.equal(socket.hasListeners("y"), false);
   });
 });
+
+// ------------------------------------------------------------------------------------- coming back, and retries
+
+describe("a server that recovers connections", { timeout: 10000 }, () => {
+  let replies = [];
+
+  /** Answers each CONNECT with the next of `replies`. */
+  class Recovering extends Scripted {
+    begin() {
+      this.say('0{"sid":"e1","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}');
+    }
+
+    send(data) {
+      this.heard.push(data);
+      if (data.startsWith("40")) setTimeout(() => this.say(`40${JSON.stringify(replies.shift())}`));
+    }
+  }
+
+  const current = () => Scripted.all.at(-1);
+  const connectPacket = () => JSON.parse(current().heard[0].slice(2) || "{}");
+
+  /** The connection breaks; fulfilled when the client is back. */
+  async function comeBack(socket) {
+    const back = next(socket, "connect");
+    current().onclose({ code: 1006 });
+    await back;
+  }
+
+  test("pid and offset are named, the offset is not shown to the page, and recovered says how it went", async () => {
+    replies = [{ sid: "s1", pid: "p1", offset: "e.3" }, { sid: "s1", pid: "p1", offset: "e.9" }];
+    const socket = scripted({ WebSocket: Recovering, auth: { token: "t" } });
+    const heard = [];
+    socket.on("news", (...args) => heard.push(args));
+    await next(socket, "connect");
+    assert.deepEqual(connectPacket(), { token: "t" });
+    assert.equal(socket.recovered, false);
+    current().say('42["news",1,"e.4"]');
+    current().say('42["news","last words","e.5"]');
+    current().say('42["news","e.5"]');
+    await comeBack(socket);
+    assert.deepEqual(heard, [[1], ["last words"], []]);
+    assert.deepEqual(connectPacket(), { pid: "p1", offset: "e.5", token: "t" });
+    assert.equal(socket.recovered, true);
+    assert.equal(socket.id, "s1");
+  });
+
+  test("no event yet: the offset of the CONNECT is named", async () => {
+    replies = [{ sid: "s1", pid: "p1", offset: "e.3" }, { sid: "s1", pid: "p1", offset: "e.7" },
+      { sid: "s1", pid: "p1", offset: "e.8" }];
+    const socket = scripted({ WebSocket: Recovering });
+    await next(socket, "connect");
+    await comeBack(socket);
+    assert.deepEqual(connectPacket(), { pid: "p1", offset: "e.3" });
+    await comeBack(socket);                    // before what was missed has come: the offset must still be the first
+    assert.deepEqual(connectPacket(), { pid: "p1", offset: "e.3" });
+  });
+
+  test("another pid: a new client, whose count begins anew", async () => {
+    replies = [{ sid: "s1", pid: "p1", offset: "e.3" }, { sid: "s2", pid: "p2", offset: "f.1" },
+      { sid: "s2", pid: "p2", offset: "f.1" }];
+    const socket = scripted({ WebSocket: Recovering });
+    await next(socket, "connect");
+    await comeBack(socket);
+    assert.equal(socket.recovered, false);
+    assert.equal(socket.id, "s2");
+    await comeBack(socket);
+    assert.deepEqual(connectPacket(), { pid: "p2", offset: "f.1" });
+  });
+
+  test("events with an ack carry no offset", async () => {
+    replies = [{ sid: "s1", pid: "p1", offset: "e.3" }, { sid: "s1", pid: "p1", offset: "e.3" }];
+    const socket = scripted({ WebSocket: Recovering });
+    const heard = [];
+    socket.on("ask", (text, answer) => {
+      heard.push(text);
+      answer("yes");
+    });
+    await next(socket, "connect");
+    current().say('4213["ask","e.8"]');
+    assert.deepEqual(heard, ["e.8"]);
+    assert.equal(current().heard.at(-1), '4313["yes"]');
+    await comeBack(socket);
+    assert.deepEqual(connectPacket(), { pid: "p1", offset: "e.3" });
+  });
+
+  test("the official server: offsets of a form of its own stay, as with the official client", async () => {
+    replies = [{ sid: "s1", pid: "p1" }, { sid: "s1", pid: "p1" }];
+    const socket = scripted({ WebSocket: Recovering });
+    const heard = [];
+    socket.on("news", (...args) => heard.push(args));
+    await next(socket, "connect");
+    current().say('42["news",1,"zzABC"]');
+    await comeBack(socket);
+    assert.deepEqual(heard, [[1, "zzABC"]]);
+    assert.deepEqual(connectPacket(), { pid: "p1", offset: "zzABC" });
+    assert.equal(socket.recovered, true);
+  });
+
+  test("who leaves on purpose, or is sent out, is somebody else the next time", async () => {
+    replies = [{ sid: "s1", pid: "p1", offset: "e.3" }, { sid: "s2", pid: "p2", offset: "e.3" },
+      { sid: "s3", pid: "p3", offset: "e.3" }];
+    const socket = scripted({ WebSocket: Recovering });
+    await next(socket, "connect");
+    socket.disconnect();
+    socket.connect();
+    await next(socket, "connect");
+    assert.deepEqual(connectPacket(), {});
+    current().say("41");
+    socket.connect();
+    await next(socket, "connect");
+    assert.deepEqual(connectPacket(), {});
+  });
+});
+
+describe("retries", { timeout: 10000 }, () => {
+  const current = () => Scripted.all.at(-1);
+  const events = () => current().heard.filter((packet) => packet.startsWith("42"));
+  let keys = [];
+
+  class Retried extends Scripted {
+    begin() {
+      this.say('0{"sid":"e1","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}');
+    }
+
+    send(data) {
+      this.heard.push(data);
+      if (!data.startsWith("40")) return;
+      keys.push(JSON.parse(data.slice(2)).retry_key);
+      setTimeout(() => this.say('40{"sid":"s1"}'));
+    }
+  }
+
+  function retrying(options) {
+    keys = [];
+    return scripted({ WebSocket: Retried, retries: 3, ackTimeout: 50, ...options });
+  }
+
+  test("one event at a time, in order, the same packet until it is answered", async () => {
+    const socket = retrying();
+    socket.emit("a", 1);
+    socket.emit("b", 2);
+    await next(socket, "connect");
+    while (events().length < 2) await pause(10);
+    assert.ok(events().every((packet) => packet === '420["a",1]'));
+    current().say("430[]");
+    assert.deepEqual(events().at(-1), '421["b",2]');
+    current().say("431[]");
+    const all = events().length;
+    await pause(120);
+    assert.equal(events().length, all);
+  });
+
+  test("the key is 128 bits, the same for each connection, and only there where retries are", async () => {
+    const socket = retrying();
+    await next(socket, "connect");
+    current().onclose({ code: 1006 });
+    await next(socket, "connect");
+    assert.match(keys[0], /^[0-9a-f]{32}$/);
+    assert.equal(keys[0], keys[1]);
+  });
+
+  test("the answer goes to the callback, and to the promise", async () => {
+    const socket = retrying();
+    await next(socket, "connect");
+    const heard = [];
+    socket.emit("a", (error, answer) => heard.push(error, answer));
+    current().say('430["yes"]');
+    assert.deepEqual(heard, [null, "yes"]);
+    const promise = socket.emitWithAck("b");
+    current().say('431["no"]');
+    assert.equal(await promise, "no");
+  });
+
+  test("too many tries: an error, and the next one has its turn", async () => {
+    const socket = retrying();
+    await next(socket, "connect");
+    const failed = new Promise((resolve) => socket.emit("a", resolve));
+    socket.emit("b");
+    assert.match((await failed).message, /timed out/);
+    assert.deepEqual(events(), ['420["a"]', '420["a"]', '420["a"]', '420["a"]', '421["b"]']);
+  });
+
+  test("a broken connection is no failed try", async () => {
+    const socket = retrying({ retries: 1, ackTimeout: 5000 });
+    await next(socket, "connect");
+    const answered = new Promise((resolve) => socket.emit("a", (...args) => resolve(args)));
+    for (let i = 0; i < 4; i++) {
+      assert.deepEqual(events(), ['420["a"]']);
+      current().onclose({ code: 1006 });
+      await next(socket, "connect");
+      await pause(0);
+    }
+    current().say('430["at last"]');
+    assert.deepEqual(await answered, [null, "at last"]);
+  });
+
+  test("a volatile emit is not repeated", async () => {
+    const socket = retrying();
+    await next(socket, "connect");
+    socket.volatile.emit("a");
+    await pause(120);
+    assert.deepEqual(events(), ['42["a"]']);
+  });
+});

@@ -1,6 +1,8 @@
 """The JSON serializer is ``jsons`` and ``socketio`` put together."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from truesocket.codec.serializers import Json, Written
 from truesocket.codec.socketio import PacketType, SocketPacket
@@ -38,3 +40,14 @@ def test_types_of_the_application():
 def test_what_another_serializer_wrote():
     with pytest.raises(TypeError, match="another serializer"):
         JSON.packet(PacketType.EVENT, "/", Written(b"\x90"))
+
+
+@given(st.lists(st.one_of(st.text(), st.integers(-(2**53), 2**53), st.binary()), max_size=5), st.text())
+def test_one_more_item_at_the_end_of_a_list(items, text):
+    assert JSON.append(JSON.write(items), text) == JSON.write([*items, text])
+
+
+@pytest.mark.parametrize("value", [{}, "text", 7, None])
+def test_only_a_list_can_be_appended_to(value):
+    with pytest.raises(TypeError, match="only a list"):
+        JSON.append(JSON.write(value), "e.1")

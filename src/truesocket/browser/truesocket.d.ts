@@ -105,6 +105,11 @@ export interface SocketOptions {
   auth: Auth;
   /** Default timeout of every emit that wants an ack. Default: none */
   ackTimeout: number;
+  /**
+   * Every emit that is not volatile is repeated so often until the server has answered; one at a time, in order. A
+   * truesocket server runs the handler of a repeated event once. Default: 0
+   */
+  retries: number;
 }
 
 export interface Options extends ManagerOptions, SocketOptions {
@@ -131,6 +136,7 @@ export declare class Socket<Listen = AnyEvents, Emit = Listen>
   readonly disconnected: boolean;
   /** Connected, or coming (back) by itself. */
   readonly active: boolean;
+  /** Whether the server has given back the sid, the rooms and all missed events of the connection before. */
   readonly recovered: boolean;
   /** What is really in use; null while not connected. */
   readonly transport: Transport | null;

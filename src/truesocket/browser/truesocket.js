@@ -41,6 +41,7 @@ var truesocket = (function () {
     randomizationFactor: 0.5,                  // 0.5: each delay is spread by up to 50 % either way
     timeout: 20000,                            // one attempt to connect; 0 or false: no limit
     ackTimeout: undefined,                     // default for every emit that wants an ack
+    retries: 0,                                // emits are repeated so often until they are answered, one at a time
     autoConnect: true,
     forceNew: false,                           // a connection of its own, not shared with other io() calls
     multiplex: true,                           // false: the same as forceNew
@@ -56,6 +57,8 @@ var truesocket = (function () {
   const WEBSOCKET_ONLY_ATTEMPTS = 3;
   /** Volatile events are dropped while more bytes than this wait unsent in the WebSocket. */
   const VOLATILE_BACKLOG = 16 * 1024;
+  /** How long the answer to an emit may take, before it is repeated, where no ackTimeout says so. */
+  const RETRY_AFTER = 10000;
   /** Some servers of this protocol refuse more packets than this in one polling request ... */
   const PACKETS_PER_POST = 16;
   /** ... and some forget the events before a goodbye (of a namespace, or of the connection) in the same request. */
@@ -830,9 +833,15 @@ var truesocket = (function () {
       this.id = undefined;                     // the server's name for this socket, while connected
       this.connected = false;
       this.active = false;                     // connected, or coming (back) by itself
-      this.recovered = false;
+      this.recovered = false;                  // whether the server has given back what we were, and all we missed
+      this.pid = undefined;                    // under this name we can come back, if the server offers it,
+      this.offset = undefined;                 // and this was the last event that came
+      this.epoch = undefined;                  // what our server's offsets begin with
       this.flags = {};                         // what .volatile and .timeout() say about the next emit
       this.ackTimeout = options.ackTimeout ?? manager.opts.ackTimeout;
+      this.retries = options.retries ?? manager.opts.retries;
+      this.queue = [];                         // with retries: emitted and not answered yet; the first one is out
+      this.retryKey = undefined;               // with our ack ids, it tells the server which event comes twice
       this.nextAckId = 0;
       this.acks = new Map();                   // id -> {callback, withError, timer}
       this.outbox = [];                        // emitted while not connected: {id, event, frames}
@@ -861,6 +870,7 @@ var truesocket = (function () {
       const wasConnected = this.connected;
       if (wasConnected) this.io.send(buildPacket(DISCONNECT, this.nsp));
       this.active = false;
+      this.pid = this.offset = undefined;
       this.io.release();
       if (wasConnected) this.closed("io client disconnect");
       return this;
@@ -934,13 +944,47 @@ var truesocket = (function () {
           ? new Error(`"${event}" is a reserved event name: it cannot be emitted`)
           : new TypeError("emit() needs the name of the event, a string, as its first argument");
       }
-      const id = callback ? this.nextAckId++ : undefined;
+      const queued = this.retries > 0 && !flags.volatile;
+      const id = callback || queued ? this.nextAckId++ : undefined;
       const packet = { id, event: [event, ...args], frames: buildPacket(EVENT, this.nsp, [event, ...args], id) };
+      if (queued) return this.enqueue(packet, callback, withError, flags.timeout ?? this.ackTimeout);
       if (callback) this.awaitAck(id, callback, withError, flags.timeout ?? this.ackTimeout);
       const ready = this.connected && !this.io.engine.isStale();
       if (flags.volatile && !(ready && this.io.engine.transport.writable)) return;
       if (ready) this.transmit(packet);
       else this.outbox.push(packet);
+    }
+
+    /** With retries: an event waits for its turn, and is sent until it is answered. */
+    enqueue(packet, callback, withError, timeout) {
+      const settled = (error, ...args) => {
+        if (error && packet.tries <= this.retries) return this.advance();
+        this.queue.shift();
+        if (callback && (withError || timeout !== undefined)) call(callback, this, [error, ...args]);
+        else if (callback && !error) call(callback, this, args);
+        this.advance();
+      };
+      this.queue.push(Object.assign(packet, { tries: 0, timeout: timeout ?? RETRY_AFTER, settled }));
+      if (this.queue.length === 1) this.advance();
+    }
+
+    /** Sends the first event of the queue, if it is not on its way. */
+    advance() {
+      const packet = this.queue[0];
+      if (!packet || !this.connected || this.acks.has(packet.id)) return;
+      packet.tries++;
+      this.awaitAck(packet.id, packet.settled, true, packet.timeout);
+      this.transmit(packet);
+    }
+
+    /** The connection is gone and the first event's answer with it: that is no failed try, it is sent again. */
+    takeBack() {
+      const packet = this.queue[0];
+      const ack = packet && this.acks.get(packet.id);
+      if (!ack) return;
+      clearTimeout(ack.timer);
+      this.acks.delete(packet.id);
+      packet.tries--;
     }
 
     transmit(packet) {
@@ -973,10 +1017,18 @@ var truesocket = (function () {
       const ask = (auth) => {
         if (!this.active || this.io.engine !== engine) return;     // too late: auth() took its time
         engine = null;                                             // and only once
-        this.io.send(buildPacket(CONNECT, this.nsp, auth));
+        this.io.send(buildPacket(CONNECT, this.nsp, this.credentials(auth)));
       };
       if (typeof this.auth === "function") call(this.auth, this, [ask]);
       else ask(this.auth);
+    }
+
+    /** What the page gives, who we were, and under which key we repeat events. */
+    credentials(auth) {
+      const own = {};
+      if (this.pid) Object.assign(own, { pid: this.pid, offset: this.offset });
+      if (this.retries > 0) own.retry_key = this.retryKey ??= randomKey();
+      return Object.keys(own).length ? { ...own, ...auth } : auth;
     }
 
     receive(packet) {
@@ -998,10 +1050,15 @@ var truesocket = (function () {
         return this.refused("the server speaks an older Socket.IO protocol (Socket.IO 2.x): it needs a 2.x client");
       }
       this.id = data.sid;
+      this.recovered = Boolean(data.pid) && data.pid === this.pid;
+      this.pid = data.pid;
+      if (!this.recovered) this.offset = data.offset;
+      this.epoch = data.offset && data.offset.replace(/\d+$/, "");
       this.connected = true;
       for (const packet of this.inbox.splice(0)) this.deliver(packet);
       while (this.connected && this.outbox.length) this.transmit(this.outbox.shift());
       if (this.connected) this.fire("connect");
+      this.advance();
     }
 
     /** The server says no. Trying again by itself would be no use: the page may change `auth` and call connect(). */
@@ -1015,6 +1072,7 @@ var truesocket = (function () {
 
     expelled() {
       this.active = false;
+      this.pid = this.offset = undefined;
       this.io.release();
       this.closed("io server disconnect");
     }
@@ -1022,8 +1080,17 @@ var truesocket = (function () {
     deliver(packet) {
       const event = [String(packet.data[0]), ...packet.data.slice(1)];
       if (packet.id !== undefined) event.push(this.answerFor(packet.id));
+      else if (this.pid && event.length > 1) this.note(event);
       for (const listener of this.taps.incoming) call(listener, this, event);
       this.fire(...event);
+    }
+
+    /** Where the server can give back what we miss, each event ends with its offset. The page does not see ours. */
+    note(event) {
+      const last = event[event.length - 1];
+      if (typeof last !== "string" || (this.epoch && !last.startsWith(this.epoch))) return;
+      this.offset = last;
+      if (this.epoch) event.pop();
     }
 
     /** The function that answers an event of the server: once, and only on the connection that brought the question. */
@@ -1043,6 +1110,7 @@ var truesocket = (function () {
       this.connected = false;
       this.id = undefined;
       this.inbox = [];
+      this.takeBack();
       const waiting = new Set(this.outbox.map((packet) => packet.id));
       const unanswered = [...this.acks.keys()].filter((id) => !waiting.has(id));
       if (wasConnected) this.fire("disconnect", reason, details);
@@ -1093,6 +1161,12 @@ var truesocket = (function () {
     }
     const { origin, pathname, searchParams } = new URL(url.replace(/^ws/, "http"));
     return { origin, namespace: decodeURI(pathname), query: Object.fromEntries(searchParams) };
+  }
+
+  /** 128 bits that nobody guesses. */
+  function randomKey() {
+    const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16));
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
   function normalPath(path) {

@@ -44,6 +44,9 @@ class Serializer(Protocol):
     def packet(self, type: int, namespace: str, written: Written | None = None, id: int | None = None) -> Parcel:
         """A packet of ``type`` (:class:`~truesocket.codec.socketio.PacketType`, without the BINARY ones)."""
 
+    def append(self, written: Written, text: str) -> Written:
+        """A list in wire form with ``text`` as one more item at its end; it is not written anew."""
+
     def parse(self, message: str | bytes, *, max_attachments: int) -> SocketPacket | None:
         """The packet in a message, or ``None`` where the message is an attachment of the packet before it.
 
@@ -67,6 +70,14 @@ class Json:
             raise TypeError("this value was written by another serializer")
         text = socketio.build(type, namespace, id=id, data=data, attachments=len(attachments))
         return Parcel(text, attachments)
+
+    def append(self, written: Written, text: str) -> Written:
+        """Puts it before the closing bracket."""
+        data, attachments = written
+        if isinstance(data, bytes) or not data.endswith("]"):
+            raise TypeError("only a list of this serializer can be appended to")
+        comma = "" if data == "[]" else ","
+        return Written(f"{data[:-1]}{comma}{jsons.dumps(text)[0]}]", attachments)
 
     def parse(self, message: str | bytes, *, max_attachments: int) -> SocketPacket | None:
         """See :func:`truesocket.codec.socketio.parse`."""
