@@ -13,7 +13,7 @@ def put(journal, rooms=None, at=0.0, text="2[1]", excepted=frozenset()):
 
 
 def test_events_behind_a_number():
-    journal = Journal("e", LIMITS)
+    journal = Journal("/", "e", LIMITS)
     kept = [put(journal) for _ in range(5)]
     assert journal.since(0) == kept
     assert journal.since(3) == kept[3:]
@@ -21,7 +21,7 @@ def test_events_behind_a_number():
 
 
 def test_an_offset_is_read_back_and_no_other_text_is():
-    journal = Journal("epoch", LIMITS)
+    journal = Journal("/", "epoch", LIMITS)
     put(journal)
     put(journal)
     assert journal.offset() == "epoch.2"
@@ -33,7 +33,7 @@ def test_an_offset_is_read_back_and_no_other_text_is():
 
 
 def test_too_many_events_push_out_the_oldest():
-    journal = Journal("e", Limits(10, 3, 1_000_000))
+    journal = Journal("/", "e", Limits(10, 3, 1_000_000))
     kept = [put(journal) for _ in range(5)]
     assert journal.since(0) == kept[2:]
     assert not journal.knows(1)
@@ -42,7 +42,7 @@ def test_too_many_events_push_out_the_oldest():
 
 
 def test_too_many_bytes_push_out_the_oldest():
-    journal = Journal("e", Limits(10, 1000, 1000))
+    journal = Journal("/", "e", Limits(10, 1000, 1000))
     for _ in range(100):
         put(journal, text="2" + "x" * 99)
     assert journal.bytes <= 1000
@@ -50,7 +50,7 @@ def test_too_many_bytes_push_out_the_oldest():
 
 
 def test_one_event_over_the_limit_leaves_nothing_and_says_so():
-    journal = Journal("e", Limits(10, 1000, 10))
+    journal = Journal("/", "e", Limits(10, 1000, 10))
     put(journal, ["a"], text="2" + "x" * 99)
     assert len(journal) == 0
     assert journal.bytes == 0
@@ -60,7 +60,7 @@ def test_one_event_over_the_limit_leaves_nothing_and_says_so():
 
 
 def test_old_events_expire():
-    journal = Journal("e", LIMITS)
+    journal = Journal("/", "e", LIMITS)
     put(journal, at=0.0)
     put(journal, at=5.0)
     journal.expire(10.0)
@@ -74,7 +74,7 @@ def test_old_events_expire():
 
 
 def test_the_index_of_rooms_follows():
-    journal = Journal("e", Limits(10, 3, 1_000_000))
+    journal = Journal("/", "e", Limits(10, 3, 1_000_000))
     first = put(journal, ["a", "b", "a"])
     second = put(journal, ["b"])
     put(journal)

@@ -7,14 +7,20 @@ the loop) and come back through the FIFO of commands.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from truesocket.codec.parcel import Parcel
 from truesocket.codec.socketio import PacketType
-from truesocket.core.registry import handler
+from truesocket.core.fanout import STEP
+from truesocket.core.journal import Kept
+from truesocket.core.middleware import wrapped
+from truesocket.core.once import Ledger, Verdict
+from truesocket.core.registry import RESERVED, Handler, handler
 from truesocket.core.runner import Job, Lane
-from truesocket.core.socket import Socket, SocketState
-from truesocket.errors import Disconnected, Refused
+from truesocket.core.socket import Ack, Socket, SocketState
+from truesocket.errors import Disconnected, Refused, UsageError
 
 if TYPE_CHECKING:
     from truesocket.core.server import Server
@@ -24,6 +30,13 @@ __all__ = ["Dispatch"]
 _log = logging.getLogger("truesocket")
 
 _BROKEN_CONNECT = "The server failed while it looked at the connection"
+
+
+def _nothing() -> None:
+    """Handles a connect or disconnect that only middlewares look at."""
+
+
+_NOBODY = handler(_nothing)
 
 
 class Dispatch:
@@ -37,12 +50,24 @@ class Dispatch:
     def connect(self, socket: Socket) -> None:
         """A client asks to join a namespace that exists."""
         server = self._server
-        found = server.registry.find(socket.namespace, "connect")
+        found = self._find(socket, "connect")
         if found is None or server.config.always_connect:
             server.bridge.post(self._accept, socket)
         if found is not None:
             args = found.fit((socket.auth,))
             server.runner.run_control(Job(found, socket, "connect", args, self._connect_done))
+
+    def _find(self, socket: Socket, name: str) -> Handler | None:
+        """Who handles an event of this client: its handler, with the middlewares around it if there are any."""
+        registry = self._server.registry
+        found = registry.find(socket.namespace, name)
+        if registry.middlewares:
+            skins = registry.around(socket.namespace, name)
+            if skins and found is None and name in RESERVED:  # there is a connection even where nobody handles it
+                found = replace(_NOBODY, where=skins[0].where)
+            if skins and found is not None:
+                return wrapped(self._server.runner, skins, found, socket, name)
+        return found if found is None or not found.takes_socket else found.bound(socket)
 
     def _connect_done(self, job: Job, result: object, error: BaseException | None) -> None:
         refusal: dict[str, object] | None = None
@@ -63,15 +88,22 @@ class Dispatch:
             return None  # always_connect had accepted it before
         socket.state = SocketState.CONNECTED
         self._server.space(socket.namespace).members[socket.sid] = socket
+        returning, memory = self._server.returning, socket.memory
+        missed = returning.accepted(socket) if returning is not None and memory is not None else []
         if socket.reason is None:  # else it left while its connect handler ran, and may have come again
-            socket.peer.conversation.accept(socket.namespace, socket.sid)
-        if socket.held:
-            return self._catch_up(socket)
+            offer = None if memory is None else memory.offer
+            socket.peer.conversation.accept(socket.namespace, socket.sid, offer)
+        if socket.held or missed:
+            return self._catch_up(socket, missed)
         self._accepted(socket)
         return None
 
-    def _catch_up(self, socket: Socket) -> Iterator[object]:
-        """What was held, in its order; a broadcast to very many takes its steps."""
+    def _catch_up(self, socket: Socket, missed: Sequence[Kept]) -> Iterator[object]:
+        """What it missed, then what was held, in their order; very much of it takes its steps."""
+        for start in range(0, len(missed), STEP):
+            for kept in missed[start : start + STEP]:
+                socket.engine.send(kept.marked)
+            yield None
         for command, args in socket.held or ():  # grows while we are at it: what arrives meanwhile waits behind
             rest = command(*args)
             if rest is not None:
@@ -89,6 +121,8 @@ class Dispatch:
             self.close(socket)
             return
         socket.held = None
+        if self._server.returning is not None:
+            self._server.returning.refused(socket)
         if socket.reason is None:
             socket.reason = "refused"
             try:
@@ -104,8 +138,10 @@ class Dispatch:
 
     def event(self, socket: Socket, name: str, args: list[object], id: int | None, size: int) -> None:
         """The client sent an event; its handler starts behind those of the events before it."""
-        found = self._server.registry.find(socket.namespace, name)
+        found = self._find(socket, name)
         if found is None or socket.state is not SocketState.CONNECTED:
+            return
+        if id is not None and socket.answers is not None and not self._is_new(socket, socket.answers, id):
             return
         given = (name, *args) if found.serves == "*" else tuple(args)
         done = self._event_done if id is None else _Answer(self, id)
@@ -114,14 +150,24 @@ class Dispatch:
             lane = socket.lane = Lane(self._server.runner, socket.engine)
         lane.push(Job(found, socket, name, given, done, size))
 
+    def _is_new(self, socket: Socket, answers: Ledger, id: int) -> bool:
+        """Whether an event that the client may repeat has not come before; the answer to one that has is repeated."""
+        verdict, answer = answers.look(id)
+        if answer is not None:
+            self._server.bridge.post(socket.send, answer)
+        return verdict is Verdict.RUN
+
     def _event_done(self, job: Job, result: object, error: BaseException | None) -> None:
         if error is not None:
             _log_failure(job, error)
 
     def answer(self, job: Job, id: int, result: object, error: BaseException | None) -> None:
         """A handler has ended whose client waits for an ack."""
+        answers = job.socket.answers
         if error is not None:
             _log_failure(job, error)
+            if answers is not None:
+                self._server.bridge.post(answers.failed, id)
             return
         args = result if isinstance(result, tuple) else () if result is None else (result,)
         serializer = self._server.serializer
@@ -129,14 +175,35 @@ class Dispatch:
             written = serializer.write(list(args), self._server.json_default)
         except Exception as problem:  # also what an application's json default raises
             _log_failure(job, problem, "returned what JSON cannot hold")
+            if answers is not None:
+                self._server.bridge.post(answers.failed, id)
             return
         parcel = serializer.packet(PacketType.ACK, job.socket.namespace, written, id)
-        self._server.bridge.post(job.socket.send, parcel, weight=parcel.size)
+        if answers is None:
+            self._server.bridge.post(job.socket.send, parcel, weight=parcel.size)
+        else:
+            self._server.bridge.post(self._send_answer, answers, id, parcel, weight=parcel.size)
+
+    def _send_answer(self, answers: Ledger, id: int, parcel: Parcel) -> None:
+        """To the client's newest connection, whichever brought the event."""
+        answers.answered(id, parcel)
+        if isinstance(answers.owner, Socket):
+            answers.owner.send(parcel)
 
     def run_callback(self, socket: Socket, callback: Callable[..., object], args: list[object]) -> None:
         """The answer to an ``emit(..., callback=)`` has come."""
-        job = Job(handler(callback, "ack"), socket, "ack", tuple(args), self._event_done)
+        job = Job(handler(callback, "ack").bound(socket), socket, "ack", tuple(args), self._event_done)
         self._server.runner.run_control(job)
+
+    def calls_back(self, callback: Callable[..., object]) -> Callable[[Socket], Ack]:
+        """Who waits for the answers to an ``emit(..., callback=)``, for each recipient."""
+        if not callable(callback):
+            raise UsageError(f"emit(callback={callback!r}): a callback is a function, which gets the client's answer")
+
+        def on_ack(socket: Socket) -> Ack:
+            return Ack(lambda args: self.run_callback(socket, callback, args), lambda: None)
+
+        return on_ack
 
     # --- disconnect --------------------------------------------------------------------------------------------
 
@@ -161,8 +228,14 @@ class Dispatch:
         socket.state = SocketState.LEAVING
         socket.reason = reason
         socket.left_at = server.now
+        if server.returning is not None:
+            server.returning.left(socket, reason)
+        if socket.answers is not None:
+            server.once.seen(socket.answers, server.now)
         space.members.pop(socket.sid, None)
         space.rooms.leave_all(socket)
+        if not space.members:  # of a namespace that a pattern made, there may be any number
+            server.spaces.pop(socket.namespace, None)
         socket.lose_acks()
         if socket.lane is None:
             self._run_disconnect(socket)
@@ -170,7 +243,7 @@ class Dispatch:
             socket.lane.depart(lambda: self._run_disconnect(socket))
 
     def _run_disconnect(self, socket: Socket) -> None:
-        found = self._server.registry.find(socket.namespace, "disconnect")
+        found = self._find(socket, "disconnect")
         if found is None:
             self._gone(socket)
             return
@@ -189,6 +262,9 @@ class Dispatch:
     def _gone(self, socket: Socket) -> None:
         socket.state = SocketState.GONE
         self._server.forget(socket)
+        successor, socket.successor = socket.successor, None
+        if successor is not None:
+            successor()
 
 
 class _Answer:

@@ -6,15 +6,21 @@ members; the FIFO of commands waits behind them, so that nothing overtakes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 
+from truesocket.codec.parcel import Parcel
 from truesocket.codec.serializers import JSON, Serializer
 from truesocket.codec.socketio import PacketType
+from truesocket.core.journal import Kept
 from truesocket.core.ports import Envelope
+from truesocket.core.recovery import Recovery
 from truesocket.core.rooms import Rooms
 from truesocket.core.socket import Socket, SocketState
 
 __all__ = ["Fanout", "Space"]
+
+_Send = Callable[[Sequence[Socket], Envelope], None]
 
 #: Members that one turn of the loop writes to.
 STEP = 500
@@ -37,24 +43,34 @@ class Fanout:
         self._serializer = serializer
         self._spaces = spaces
         self._sockets = sockets
+        self._recovery: Recovery | None = None
+        self._now: Callable[[], float] = lambda: 0.0
+
+    def record(self, recovery: Recovery, now: Callable[[], float]) -> None:
+        """Every event is written down from now on; ``now`` in seconds."""
+        self._recovery = recovery
+        self._now = now
 
     def deliver(self, envelope: Envelope) -> Iterator[None] | None:
         """Sends to every member that the envelope names; returns the rest of the work where it is a lot."""
-        members = self._members(envelope)
+        members = self.members(envelope.namespace, envelope.rooms, envelope.except_rooms)
+        if envelope.on_ack is not None:
+            send = self._send_with_ack
+        elif self._recovery is not None:
+            send = partial(self._send_marked, self._mark(self._recovery, envelope))
+        else:
+            send = self._send
         if len(members) <= STEP:
-            self._send(members, envelope)
+            send(members, envelope)
             return None
-        return self._in_steps(members, envelope)
+        return self._in_steps(send, members, envelope)
 
-    def _in_steps(self, members: Sequence[Socket], envelope: Envelope) -> Iterator[None]:
+    def _in_steps(self, send: _Send, members: Sequence[Socket], envelope: Envelope) -> Iterator[None]:
         for start in range(0, len(members), STEP):
-            self._send(members[start : start + STEP], envelope)
+            send(members[start : start + STEP], envelope)
             yield
 
     def _send(self, members: Sequence[Socket], envelope: Envelope) -> None:
-        if envelope.on_ack is not None:
-            self._send_with_ack(members, envelope)
-            return
         parcel = envelope.parcel
         volatile = envelope.volatile
         for socket in members:
@@ -67,6 +83,23 @@ class Fanout:
             else:
                 socket.send(parcel, volatile)
 
+    def _mark(self, recovery: Recovery, envelope: Envelope) -> Parcel:
+        """The packet with the offset that it has from now on; what is volatile has that of the event before it."""
+        journal = recovery.journal(envelope.namespace)
+        seq = journal.seq + (not envelope.volatile)
+        written = self._serializer.append(envelope.written, journal.offset(seq))
+        marked = self._serializer.packet(PacketType.EVENT, envelope.namespace, written)
+        if not envelope.volatile:
+            rooms, excepted = envelope.rooms, envelope.except_rooms
+            recovery.keep(journal, Kept(seq, self._now(), rooms, excepted, envelope.written, marked))
+        return marked
+
+    def _send_marked(self, marked: Parcel, members: Sequence[Socket], envelope: Envelope) -> None:
+        for socket in members:
+            if socket.claim is not None and socket.state is SocketState.CONNECTING and not envelope.volatile:
+                continue  # it gets what is kept when it is let in
+            socket.send(envelope.parcel if socket.memory is None else marked, envelope.volatile)
+
     def _send_with_ack(self, members: Sequence[Socket], envelope: Envelope) -> None:
         on_ack = envelope.on_ack
         assert on_ack is not None
@@ -76,20 +109,22 @@ class Fanout:
                 id = socket.expect(waiting)
                 socket.send(self._serializer.packet(PacketType.EVENT, envelope.namespace, envelope.written, id))
 
-    def _members(self, envelope: Envelope) -> Sequence[Socket]:
-        space = self._spaces.get(envelope.namespace)
-        if envelope.rooms is None and not envelope.except_rooms:
+    def members(
+        self, namespace: str, rooms: tuple[Hashable, ...] | None, except_rooms: frozenset[Hashable]
+    ) -> Sequence[Socket]:
+        """Who is in a namespace, or in the rooms, but in none of ``except_rooms``; nobody twice."""
+        space = self._spaces.get(namespace)
+        if rooms is None and not except_rooms:
             return list(space.members.values()) if space is not None else []
-        if envelope.rooms is None:
+        if rooms is None:
             found = dict.fromkeys(space.members.values()) if space is not None else {}
         else:
             found = {}
-            for room in envelope.rooms:
-                found.update(self._in_room(space, envelope.namespace, room))
-        if envelope.except_rooms:
-            for room in envelope.except_rooms:
-                for socket in self._in_room(space, envelope.namespace, room):
-                    found.pop(socket, None)
+            for room in rooms:
+                found.update(self._in_room(space, namespace, room))
+        for room in except_rooms:
+            for socket in self._in_room(space, namespace, room):
+                found.pop(socket, None)
         return list(found)
 
     def _in_room(self, space: Space | None, namespace: str, room: Hashable) -> dict[Socket, None]:

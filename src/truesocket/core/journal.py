@@ -56,16 +56,17 @@ class Kept(NamedTuple):
 class Journal:
     """The events of one namespace.  ``epoch`` is a text without a dot that no other run of a server has."""
 
-    __slots__ = ("_bytes", "_epoch", "_first", "_kept", "_limits", "_rooms", "seq")
+    __slots__ = ("__weakref__", "_bytes", "_epoch", "_first", "_kept", "_limits", "_rooms", "namespace", "seq")
 
-    def __init__(self, epoch: str, limits: Limits) -> None:
+    def __init__(self, namespace: str, epoch: str, limits: Limits) -> None:
+        self.namespace: str = namespace
         self._epoch = epoch
         self._limits = limits
         self._kept: deque[Kept] = deque()
         self._bytes = 0
         self._first = 1  # of the events that are still known, the number of the oldest
         self._rooms: dict[Hashable, deque[Kept]] = {}
-        self.seq = 0  # of the newest event
+        self.seq: int = 0  # of the newest event
 
     def __len__(self) -> int:
         return len(self._kept)

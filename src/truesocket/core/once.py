@@ -26,11 +26,11 @@ from typing import Final
 
 from truesocket.codec.parcel import Parcel
 
-__all__ = ["KEY", "Answers", "Once", "Verdict"]
+__all__ = ["KEY", "Ledger", "Once", "Verdict"]
 
 #: The name of the key in the payload of CONNECT.
 KEY: Final = "retry_key"
-#: Answers kept of one client: it has one event on its way, the others are there for those who do not wait.
+#: Ledger kept of one client: it has one event on its way, the others are there for those who do not wait.
 _ANSWERS = 32
 #: The shortest and longest key that is taken for one.
 _KEY_LENGTHS = range(16, 129)
@@ -44,15 +44,16 @@ class Verdict(Enum):
     REPEAT = "repeat"
 
 
-class Answers:
+class Ledger:
     """What one client has been told.  ``seen_at`` is when it was last here."""
 
-    __slots__ = ("_answers", "place", "seen_at")
+    __slots__ = ("_answers", "owner", "place", "seen_at")
 
     def __init__(self, place: tuple[str, str]) -> None:
-        self.place = place  # namespace and key
+        self.place: tuple[str, str] = place  # namespace and key
         self._answers: OrderedDict[int, Parcel | None] = OrderedDict()  # None: being handled
-        self.seen_at = 0.0
+        self.seen_at: float = 0.0
+        self.owner: object = None  # the client's newest connection, which hears the answers
 
     def look(self, id: int) -> tuple[Verdict, Parcel | None]:
         """An event with this ack id has come: what to do, and the answer where there is one."""
@@ -83,22 +84,22 @@ class Once:
     def __init__(self, seconds: float, clients: int) -> None:
         self._seconds = seconds
         self._clients = clients
-        self._known: OrderedDict[tuple[str, str], Answers] = OrderedDict()  # the one seen last is the last
+        self._known: OrderedDict[tuple[str, str], Ledger] = OrderedDict()  # the one seen last is the last
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, namespace: str, key: object, now: float) -> Answers | None:
+    def of(self, namespace: str, key: object, now: float) -> Ledger | None:
         """The answers of a client that comes in; ``None`` where it names no key."""
         if not isinstance(key, str) or len(key) not in _KEY_LENGTHS:
             return None
         self.expire(now)
         place = (namespace, key)
-        found = self._known.get(place) or Answers(place)
+        found = self._known.get(place) or Ledger(place)
         self.seen(found, now)
         return found
 
-    def seen(self, answers: Answers, now: float) -> None:
+    def seen(self, answers: Ledger, now: float) -> None:
         """Their client is here, or leaves just now: from then on it is away."""
         answers.seen_at = now
         self._known[answers.place] = answers

@@ -30,13 +30,17 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from truesocket.core.journal import Journal, Kept, Limits
+from truesocket.session.engine import Reason
 
 __all__ = ["DELIBERATE", "Claim", "Recovery", "State"]
 
-#: Reasons for leaving that somebody wanted: there is nothing to come back to.
-DELIBERATE: Final = frozenset({"client namespace disconnect", "server namespace disconnect", "refused"})
+#: Reasons for leaving that somebody wanted, or brought about: there is nothing to come back to.
+DELIBERATE: Final = frozenset(
+    {"client namespace disconnect", "server namespace disconnect", "refused", Reason.PARSE_ERROR}
+)
 #: Bytes of a pid: nobody guesses it.
 _PID_BYTES = 16
 #: Stays that are over, of one client, at most: one that enters and leaves without end forgets the oldest.
@@ -54,34 +58,48 @@ class Stay(NamedTuple):
 class State:
     """What is remembered of one client in one namespace."""
 
-    __slots__ = ("begin", "data", "dropped_at", "namespace", "past", "pid", "sid", "stays")
+    __slots__ = ("_journal", "accepted", "begin", "data", "dropped_at", "is_claimed", "past", "pid", "sid", "stays")
 
-    def __init__(self, pid: str, sid: str, namespace: str, begin: int) -> None:
-        self.pid = pid
-        self.sid = sid
-        self.namespace = namespace
-        self.begin = begin  # the number of the newest event when it was accepted
+    def __init__(self, pid: str, sid: str, journal: Journal) -> None:
+        self._journal = journal
+        self.pid: str = pid
+        self.sid: str = sid
+        self.begin: int = journal.seq  # the newest event when it asked to come in: from then on it may be named
+        self.accepted: int | None = None  # and when it was let in: from then on it is one of everybody
         self.stays: dict[Hashable, int] = {}  # rooms that it is in, with the newest event when it entered
         self.past: list[Stay] = []
-        self.data: dict[str, object] | None = None
-        self.dropped_at = 0.0
+        self.data: dict[str, object] = {}
+        self.dropped_at: float = 0.0
+        self.is_claimed: bool = False
 
-    def enter(self, room: Hashable, seq: int) -> None:
-        """It enters a room behind event ``seq``."""
-        self.stays.setdefault(room, seq)
+    @property
+    def offer(self) -> dict[str, str]:
+        """What the CONNECT reply tells the client: its pid, and the offset before anything that it may hear."""
+        return {"pid": self.pid, "offset": self._journal.offset(self.begin)}
 
-    def leave(self, room: Hashable, seq: int) -> None:
-        """It leaves a room behind event ``seq``."""
+    @property
+    def namespace(self) -> str:
+        """Where it is."""
+        return self._journal.namespace
+
+    def enter(self, room: Hashable) -> None:
+        """It enters a room."""
+        self.stays.setdefault(room, self._journal.seq)
+
+    def leave(self, room: Hashable) -> None:
+        """It leaves a room."""
         begin = self.stays.pop(room, None)
-        if begin is not None and begin < seq:
-            self.past.append(Stay(room, begin, seq))
+        if begin is not None and begin < self._journal.seq:
+            self.past.append(Stay(room, begin, self._journal.seq))
             del self.past[:-_PAST_STAYS]
 
     def is_meant(self, kept: Kept) -> bool:
         """Whether an event was for this client when it was sent."""
         if kept.seq <= self.begin or self._was_in(kept.excepted, kept.seq):
             return False
-        return kept.rooms is None or self._was_in(kept.rooms, kept.seq)
+        if kept.rooms is None:
+            return self.accepted is not None and kept.seq > self.accepted
+        return self._was_in(kept.rooms, kept.seq)
 
     def _was_in(self, rooms: Iterable[Hashable], seq: int) -> bool:
         for room in rooms:
@@ -102,6 +120,8 @@ class Claim(NamedTuple):
 class Recovery:
     """The journals of all namespaces and the states of all clients that can come back.
 
+    A namespace without events and clients takes no room: there may be any number of them.
+
     ``limits`` bound each journal, ``seconds`` how long a client may be away, ``clients`` how many may be.
     """
 
@@ -109,8 +129,8 @@ class Recovery:
         self._limits = limits
         self._seconds = seconds
         self._clients = clients
-        self._epoch = secrets.token_urlsafe(6)
-        self._journals: dict[str, Journal] = {}
+        self._journals: WeakValueDictionary[str, Journal] = WeakValueDictionary()  # those that somebody has use for
+        self._written: dict[str, Journal] = {}  # those with something in them
         self._away: OrderedDict[str, State] = OrderedDict()  # by pid, in the order of their leaving
         self._here: dict[str, State] = {}
 
@@ -123,30 +143,38 @@ class Recovery:
         """The journal of a namespace."""
         found = self._journals.get(namespace)
         if found is None:
-            found = self._journals[namespace] = Journal(self._epoch, self._limits)
+            found = self._journals[namespace] = Journal(namespace, secrets.token_urlsafe(6), self._limits)
         return found
+
+    def keep(self, journal: Journal, kept: Kept) -> None:
+        """Writes an event down."""
+        journal.keep(kept)
+        self._written[journal.namespace] = journal
 
     # --- clients that are here ---------------------------------------------------------------------------------------
 
     def begin(self, sid: str, namespace: str) -> State:
-        """A new client has been accepted."""
-        state = State(secrets.token_urlsafe(_PID_BYTES), sid, namespace, self.journal(namespace).seq)
+        """A new client asks to come in."""
+        return State(secrets.token_urlsafe(_PID_BYTES), sid, self.journal(namespace))
+
+    def accept(self, state: State) -> None:
+        """It has been let in."""
+        state.accepted = self.journal(state.namespace).seq
         self._here[state.pid] = state
-        return state
 
     def resume(self, claim: Claim) -> list[Kept]:
-        """A client that came back has been accepted; returns what it missed, oldest first."""
+        """A client that came back has been let in; returns what it missed, oldest first."""
         state = claim.state
+        self._away.pop(state.pid, None)
+        state.is_claimed = False
         self._here[state.pid] = state
-        journal = self.journal(state.namespace)
-        return [kept for kept in journal.since(claim.seq) if state.is_meant(kept)]
+        return [kept for kept in self.journal(state.namespace).since(claim.seq) if state.is_meant(kept)]
 
-    def drop(self, state: State, reason: str, data: dict[str, object] | None, now: float) -> None:
+    def drop(self, state: State, reason: str, now: float) -> None:
         """A client has left; unless somebody wanted it so, it may come back."""
         self._here.pop(state.pid, None)
         if reason in DELIBERATE:
             return
-        state.data = data
         state.dropped_at = now
         self._away[state.pid] = state
         while len(self._away) > self._clients:
@@ -154,10 +182,9 @@ class Recovery:
 
     def close_room(self, namespace: str, room: Hashable) -> None:
         """A room is emptied: those who are away are out of it, too."""
-        seq = self.journal(namespace).seq
         for state in self._away.values():
             if state.namespace == namespace:
-                state.leave(room, seq)
+                state.leave(room)
 
     # --- clients that come back --------------------------------------------------------------------------------------
 
@@ -173,14 +200,18 @@ class Recovery:
         """
         self.expire(now)
         state = self._away.get(pid) if isinstance(pid, str) else None
-        if state is None or state.namespace != namespace:
+        if state is None or state.is_claimed or state.namespace != namespace:
             return None
         journal = self.journal(namespace)
         seq = state.begin if offset is None else journal.seq_of(offset)
-        if seq is None or not journal.knows(seq):
+        if seq is None or not journal.knows(max(seq, state.begin)):
             return None
-        del self._away[state.pid]
+        state.is_claimed = True
         return Claim(state, max(seq, state.begin))
+
+    def discard(self, state: State) -> None:
+        """The client was not let in again: what was remembered of it is forgotten."""
+        self._away.pop(state.pid, None)
 
     def expire(self, now: float) -> None:
         """Forgets clients that have been away for too long, and old events."""
@@ -189,5 +220,7 @@ class Recovery:
             if now - oldest.dropped_at <= self._seconds:
                 break
             self._away.popitem(last=False)
-        for journal in self._journals.values():
+        for journal in list(self._written.values()):
             journal.expire(now)
+            if not journal:
+                del self._written[journal.namespace]

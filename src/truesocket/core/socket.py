@@ -20,13 +20,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextvars import ContextVar
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from truesocket.codec.parcel import Parcel
 from truesocket.core.ports import Handshake
+from truesocket.session.engine import Engine
 from truesocket.session.peer import Peer
 
 if TYPE_CHECKING:
+    from truesocket.bridge import Reply
+    from truesocket.core.emitter import Emitter
+    from truesocket.core.once import Ledger
+    from truesocket.core.recovery import Claim, State
     from truesocket.core.runner import Lane
     from truesocket.core.server import Server
 
@@ -64,8 +69,8 @@ class Ack:
     __slots__ = ("answered", "lost")
 
     def __init__(self, answered: Callable[[list[object]], None], lost: Callable[[], None]) -> None:
-        self.answered = answered
-        self.lost = lost
+        self.answered: Callable[[list[object]], None] = answered
+        self.lost: Callable[[], None] = lost
 
 
 class Socket:
@@ -80,12 +85,15 @@ class Socket:
         "_data",
         "_listener",
         "_next_ack",
+        "answers",
         "auth",
+        "claim",
         "engine",
         "extra",
         "held",
         "lane",
         "left_at",
+        "memory",
         "namespace",
         "peer",
         "query",
@@ -94,6 +102,7 @@ class Socket:
         "server",
         "sid",
         "state",
+        "successor",
         "warned",
     )
 
@@ -105,25 +114,29 @@ class Socket:
         namespace: str,
         sid: str,
         query: str,
-        auth: dict[str, object] | None,
+        auth: dict[str, Any] | None,
     ) -> None:
-        self.server = server
-        self.peer = peer
-        self.engine = peer.engine
-        self.namespace = namespace
-        self.sid = sid
-        self.query = query
-        self.auth = auth
-        self.state = SocketState.CONNECTING
+        self.server: Server = server
+        self.peer: Peer[Handshake] = peer
+        self.engine: Engine = peer.engine
+        self.namespace: str = namespace
+        self.sid: str = sid
+        self.query: str = query
+        self.auth: dict[str, Any] | None = auth
+        self.state: SocketState = SocketState.CONNECTING
         self.reason: str | None = None  # why it left
         self.left_at: float | None = None
-        self.warned = False
+        self.warned: bool = False
         self.held: list[tuple[Command, tuple[object, ...]]] | None = None
         self.rooms_before: frozenset[Hashable] = frozenset()
         self.lane: Lane | None = None
         self.extra: object = None
+        self.memory: State | None = None  # what recovery knows of it
+        self.claim: Claim | None = None  # what it has had back
+        self.answers: Ledger | None = None  # to the events that it repeats
+        self.successor: Callable[[], None] | None = None  # waits until this one is gone
         self._listener = listener
-        self._data: dict[str, object] | None = None
+        self._data: dict[str, Any] | None = None
         self._acks: dict[int, Ack] | None = None
         self._next_ack = 0
 
@@ -141,11 +154,16 @@ class Socket:
         return self.engine.transport
 
     @property
-    def data(self) -> dict[str, object]:
+    def data(self) -> dict[str, Any]:
         """Whatever the application wants to remember of this client."""
         if self._data is None:
             self._data = {}
         return self._data
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it has come back: with the sid, rooms and data that it had, and all that it missed."""
+        return self.claim is not None
 
     # --- what applications do with it --------------------------------------------------------------------------
 
@@ -154,19 +172,46 @@ class Socket:
         self.server.check_orphan(self)
         return self.server.emit(event, *args, to=self.sid, namespace=self.namespace, volatile=volatile)
 
-    def enter(self, room: Hashable) -> Awaitable[None]:
-        """Enters a room."""
-        return self.server.enter(self.sid, room, namespace=self.namespace)
+    def call(self, event: str, *args: object, timeout: float | None = 60) -> Reply[Any]:
+        """Sends an event to this client, and asks for its answer: ``None``, one value, or a tuple of several.
+
+        The reply fails with :class:`~truesocket.errors.AckTimeout` after ``timeout`` seconds, or when it leaves.
+        """
+        self.server.check_orphan(self)
+        return self.server.call(event, *args, to=self.sid, namespace=self.namespace, timeout=timeout)
+
+    def to(self, *rooms: Hashable) -> Emitter:
+        """An emitter to everybody in these rooms but this client."""
+        return self.broadcast.to(*rooms)
+
+    @property
+    def broadcast(self) -> Emitter:
+        """An emitter to everybody in the namespace but this client."""
+        return self.server.of(self.namespace).except_(self.sid)
+
+    def enter(self, room: Hashable, *, replay: bool | str = False) -> Awaitable[None]:
+        """Enters a room; ``replay`` tells it first what was said there (:meth:`Server.enter`)."""
+        return self.server.enter(self.sid, room, namespace=self.namespace, replay=replay)
 
     def leave(self, room: Hashable) -> Awaitable[None]:
         """Leaves a room."""
         return self.server.leave(self.sid, room, namespace=self.namespace)
+
+    def rooms(self) -> Reply[list[Hashable]]:
+        """The rooms that it is in, its own (named by its sid) among them."""
+        return self.server.rooms(self.sid, namespace=self.namespace)
 
     def disconnect(self) -> Awaitable[None]:
         """Sends the client out of this namespace."""
         return self.server.disconnect(self.sid, namespace=self.namespace)
 
     # --- core --------------------------------------------------------------------------------------------------
+
+    def remember(self, memory: State, claim: Claim | None = None) -> None:
+        """Its connection may break from now on; with ``claim`` it did."""
+        self.memory = memory
+        self.claim = claim
+        self._data = memory.data
 
     def hold(self, command: Command, *args: object) -> None:
         """Keeps a command until the client is accepted."""

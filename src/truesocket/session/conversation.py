@@ -7,6 +7,7 @@ rooms or handlers.
 =====================  =====================  ==============================================================
 namespace              packet                 what happens
 =====================  =====================  ==============================================================
+any                    any but DISCONNECT     dropped, where a limit is set and the client is above it
 not joined             CONNECT                ``connect(...)`` gives a member, or a reason to refuse
 not joined             DISCONNECT             nothing: it crossed our own DISCONNECT or refusal on the way
 not joined             any other              revision 5: closed, "parse error": the client talks before it is in;
@@ -30,7 +31,7 @@ from truesocket.codec import socketio
 from truesocket.codec.parcel import Parcel
 from truesocket.codec.serializers import JSON, Serializer
 from truesocket.codec.socketio import PacketType, SocketPacket
-from truesocket.errors import PacketError
+from truesocket.errors import PacketError, Refused
 
 __all__ = ["Conversation", "ConversationListener", "Member"]
 
@@ -52,7 +53,10 @@ class ConversationListener(Protocol):
     """Who decides on a CONNECT, and through whom packets leave."""
 
     def connect(self, namespace: str, query: str, auth: dict[str, object] | None) -> Member | None:
-        """A client asks to join; ``None`` where the namespace does not exist."""
+        """A client asks to join; ``None`` where the namespace does not exist.  May raise ``Refused``."""
+
+    def passes(self, size: int, is_event: bool) -> bool:
+        """Whether a packet of ``size`` bytes is within the client's limits; asked where ``is_metered`` is set."""
 
     def send(self, parcel: Parcel) -> None:
         """Sends one packet to the client."""
@@ -61,13 +65,24 @@ class ConversationListener(Protocol):
 class Conversation:
     """``revision`` is Engine.IO's (3 or 4): it decides the form of Socket.IO's packets, too."""
 
-    __slots__ = ("_awaited", "_listener", "_parts", "_serializer", "_size", "members", "revision")
+    __slots__ = (
+        "_awaited",
+        "_listener",
+        "_max_attachments",
+        "_parts",
+        "_serializer",
+        "_size",
+        "is_metered",
+        "members",
+        "revision",
+    )
 
-    #: Attachments of one packet at most (the official server's limit).
-    max_attachments = 10
-
-    def __init__(self, revision: int, listener: ConversationListener, serializer: Serializer = JSON) -> None:
-        self.revision = revision
+    def __init__(
+        self, revision: int, listener: ConversationListener, serializer: Serializer = JSON, max_attachments: int = 10
+    ) -> None:
+        self.revision: int = revision
+        self._max_attachments = max_attachments
+        self.is_metered: bool = False  # whether the listener is asked before a packet is taken
         self._serializer = serializer
         self.members: dict[str, Member] = {}
         self._listener = listener
@@ -87,7 +102,7 @@ class Conversation:
                 raise PacketError("a text packet came where an attachment of the packet before it was due")
             self._attachment(self._awaited, data)
             return
-        packet = self._serializer.parse(data, max_attachments=self.max_attachments)
+        packet = self._serializer.parse(data, max_attachments=self._max_attachments)
         if packet is None:
             raise PacketError("a binary message came that belongs to no packet")
         if packet.attachments:
@@ -106,6 +121,8 @@ class Conversation:
 
     def _packet(self, packet: SocketPacket, size: int) -> None:
         kind = packet.type
+        if self.is_metered and kind != PacketType.DISCONNECT and not self._passes(packet, size):
+            return
         if kind == PacketType.CONNECT:
             self._connect(packet.namespace, packet.query, packet.data if isinstance(packet.data, dict) else None)
             return
@@ -125,12 +142,25 @@ class Conversation:
         else:
             raise PacketError("a CONNECT_ERROR packet from a client")
 
+    def _passes(self, packet: SocketPacket, size: int) -> bool:
+        """Whether the client may say this now; one that asks to join hears that it may not."""
+        kind = packet.type
+        if self._listener.passes(size, kind not in (PacketType.ACK, PacketType.BINARY_ACK)):
+            return True
+        if kind == PacketType.CONNECT and packet.namespace not in self.members:
+            self.refuse(packet.namespace, {"message": "Too many packets"})
+        return False
+
     def _connect(self, namespace: str, query: str, auth: dict[str, object] | None) -> None:
         if namespace in self.members:
             if self.revision == 3:
                 return
             raise PacketError(f"a second CONNECT for the namespace {namespace!r}")
-        member = self._listener.connect(namespace, query, auth)
+        try:
+            member = self._listener.connect(namespace, query, auth)
+        except Refused as refused:
+            self.refuse(namespace, refused.payload)
+            return
         if member is None:
             self.refuse(namespace, {"message": "Invalid namespace"})
         else:
@@ -138,18 +168,24 @@ class Conversation:
 
     # --- what goes out -----------------------------------------------------------------------------------------
 
-    def accept(self, namespace: str, sid: str) -> None:
-        """The CONNECT reply; only revision 5 tells the client its sid."""
-        written = None if self.revision == 3 else self._serializer.write({"sid": sid})
+    def accept(self, namespace: str, sid: str, recovery: dict[str, str] | None = None) -> None:
+        """The CONNECT reply; only revision 5 tells the client its sid, and under which ``pid`` it may come back."""
+        written = None if self.revision == 3 else self._serializer.write({"sid": sid, **(recovery or {})})
         self._listener.send(self._serializer.packet(PacketType.CONNECT, namespace, written))
 
     def refuse(self, namespace: str, payload: dict[str, object]) -> None:
-        """CONNECT_ERROR; revision 4 of the protocol has only the data, or the message where there is none."""
+        """CONNECT_ERROR; revision 4 of the protocol has only the data, or the message where there is none.
+
+        Where its packets are bytes it has only the message: the official msgpack parser for clients 2.x throws at
+        anything but a text, which ends a Node.js process.
+        """
         self.members.pop(namespace, None)
         content: object = payload
         if self.revision == 3 and payload.get("message") != "Invalid namespace":
             content = payload.get("data", payload.get("message"))
         written = self._serializer.write(content)
+        if self.revision == 3 and isinstance(written.data, bytes):
+            written = self._serializer.write(str(payload.get("message", "")))
         if written.attachments:
             raise TypeError("a refusal cannot carry bytes: Socket.IO's CONNECT_ERROR has no attachments")
         self._listener.send(self._serializer.packet(PacketType.CONNECT_ERROR, namespace, written))
