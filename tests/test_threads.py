@@ -10,9 +10,11 @@ SOURCE = Path(truesocket.__file__).parent
 # What makes a thread, and the files that may.
 OWNERS = {
     r"threading\.Thread\(": {
+        "bridge.py",  # the loop under hosts that have none
         "core/pool.py",  # the pools of handlers and pages
         "core/watchdog.py",  # looks whether the loop turns
         "flask/extension.py",  # start_background_task
+        "flask/reloader.py",  # the child waits for the end of its parent
     },
     r"\b(Thread|Process)PoolExecutor\b": set(),
     r"\brun_in_executor\(|\bto_thread\(": set(),

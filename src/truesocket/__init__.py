@@ -6,12 +6,14 @@ For a Flask application see :mod:`truesocket.flask`.  For any ASGI framework::
     app = truesocket.ASGIApp(server, other=fastapi_app)
 
     @server.on("say")
-    async def say(text): ...
+    async def say(socket: truesocket.Socket, text: str):
+        await socket.to("lobby").emit("said", text)
 """
 
 from truesocket._version import __version__
 from truesocket.core.emitter import Emitter
-from truesocket.core.server import Server
+from truesocket.core.ports import Handshake
+from truesocket.core.server import Answers, Event, Proceed, Reply, Server
 from truesocket.core.socket import Socket
 from truesocket.doors.asgi import ASGIApp
 from truesocket.errors import (
@@ -27,9 +29,14 @@ from truesocket.errors import (
 __all__ = [
     "ASGIApp",
     "AckTimeout",
+    "Answers",
     "Disconnected",
     "Emitter",
+    "Event",
+    "Handshake",
+    "Proceed",
     "Refused",
+    "Reply",
     "Server",
     "Socket",
     "TruesocketError",

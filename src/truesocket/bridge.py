@@ -12,11 +12,15 @@ two broadcasts arrive in one order everywhere.
   from what there is, nobody waits.
 
 ``core/server.py`` owns a :class:`Bridge`; ``core/runner.py`` uses it to come back from its threads.
+
+Under a host that has no event loop (WSGI, a test, a script) servers live on :data:`loop_thread`: one loop in one daemon
+thread per process, started by the first server that needs it, and ended, with a word to every client, at exit.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import logging
@@ -24,12 +28,12 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from truesocket.errors import AckTimeout, UsageError
 
-__all__ = ["DONE", "Bridge", "Reply", "Told"]
+__all__ = ["DONE", "Bridge", "LoopThread", "Reply", "Told", "loop_thread"]
 
 _log = logging.getLogger("truesocket")
 
@@ -43,6 +47,8 @@ LIMIT_COMMANDS = 20_000
 LIMIT_BYTES = 64 * 1024 * 1024
 #: Commands per turn of the loop, so that reading and heartbeats get theirs.
 _TURN = 256
+#: Seconds that the servers on the loop thread have for their goodbye when the process ends.
+_FAREWELL = 3.0
 
 
 class Told:
@@ -308,11 +314,125 @@ class Bridge:
             self._opens = None
 
 
+class LoopThread:
+    """An event loop in a daemon thread, for hosts that have none; it belongs to one process.
+
+    It starts when it is first needed (uvloop where that is installed).  At exit every farewell runs on it, then it
+    ends.  A forked child starts one of its own.
+    """
+
+    def __init__(self) -> None:
+        self._abandoned: list[asyncio.AbstractEventLoop] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        """No loop yet.  That of a parent process is kept, untouched: closing it would reach into the parent's."""
+        loop: asyncio.AbstractEventLoop | None = getattr(self, "_loop", None)
+        if loop is not None:
+            self._abandoned.append(loop)
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._farewells: dict[object, Callable[[], Coroutine[object, object, None]]] = {}
+        self._over = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, if it runs."""
+        return self._loop
+
+    def run(self, function: Callable[..., T], *args: object) -> T:
+        """Calls ``function(*args)`` on the loop, and returns or raises what it does.
+
+        Raises :class:`UsageError` while the process ends.
+        """
+        loop = self._started()
+        if self._thread is threading.current_thread():
+            return function(*args)
+        reply: Reply[T] = Reply(lambda: False)
+        loop.call_soon_threadsafe(_Question(reply, function, args))
+        return reply.result()
+
+    def at_end(self, key: object, farewell: Callable[[], Coroutine[object, object, None]] | None) -> None:
+        """What is to run on the loop before it ends; ``None`` takes it back."""
+        with self._lock:
+            if farewell is None:
+                self._farewells.pop(key, None)
+            else:
+                self._farewells[key] = farewell
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._over:
+                raise UsageError("the process ends: no connection is taken any more")
+            if self._loop is None:
+                self._loop = _new_loop()
+                self._thread = threading.Thread(
+                    target=_turn_for_ever, args=(self._loop,), name="truesocket-loop", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    def end(self) -> None:
+        """Says goodbye and ends the loop; called at exit."""
+        with self._lock:
+            self._over = True
+            loop, thread = self._loop, self._thread
+            farewells = list(self._farewells.values())
+            self._farewells.clear()
+        if loop is None or thread is None or thread is threading.current_thread():
+            return
+        goodbye = _say_all(farewells)
+        try:
+            asyncio.run_coroutine_threadsafe(goodbye, loop).result(_FAREWELL)
+        except concurrent.futures.TimeoutError:
+            _log.warning("the event loop did not come to its end in time; does an async def handler block it?")
+        except RuntimeError:  # somebody has closed our loop
+            goodbye.close()
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(1.0)
+        self._loop = self._thread = None
+
+
+async def _say_all(farewells: Iterable[Callable[[], Coroutine[object, object, None]]]) -> None:
+    results = await asyncio.gather(*(farewell() for farewell in farewells), return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            _log.error("a server could not end; this is a bug in truesocket, please report it", exc_info=result)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # Windows, PyPy
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _turn_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=0.5))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
 _bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
+loop_thread: LoopThread = LoopThread()
+"""The one of this process."""
+atexit.register(loop_thread.end)
 
 
 def _after_fork() -> None:
     """A forked child has neither the loop's thread nor its connections: it starts from nothing."""
+    loop_thread._reset()
     for bridge in list(_bridges):
         bridge._reset()
         if bridge.on_fork is not None:

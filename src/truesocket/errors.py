@@ -10,7 +10,8 @@
     │   └── TooLarge             more bytes than the limit allows
     ├── UsageError               the application broke the rules
     │   ├── UnknownOption        an option that does not exist; names the nearest one
-    │   └── UnknownSid           a sid that nobody has (any more)
+    │   ├── UnknownSid           a sid that nobody has (any more)
+    │   └── WrongValue           an argument that cannot work; also a builtin ValueError
     ├── Refused                  raised by a connect handler; its args travel to the client
     ├── AckTimeout               nobody answered in time; also a builtin TimeoutError
     └── BrokerError
@@ -41,6 +42,7 @@ __all__ = [
     "UnknownSid",
     "UpgradeError",
     "UsageError",
+    "WrongValue",
     "nearest",
 ]
 
@@ -56,8 +58,8 @@ class ProtocolError(TruesocketError):
     tell the remote side so.
     """
 
-    close_code = 1002
-    http_status = 400
+    close_code: int = 1002
+    http_status: int = 400
 
     def __init__(self, message: str, *, close_code: int | None = None, http_status: int | None = None) -> None:
         super().__init__(message)
@@ -110,6 +112,10 @@ class UnknownSid(UsageError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class WrongValue(UsageError, ValueError):
+    """An argument that cannot work.  Also a ``ValueError``, which applications of Flask-SocketIO expect there."""
 
 
 class Refused(TruesocketError):

@@ -146,7 +146,7 @@ def push_all(tag):
 @socketio.on("close_me")
 def close_connection():
     """Close the whole connection, so that the client comes back by itself: no good-bye from its namespaces."""
-    socketio.server.tell(socketio.server.socket(request.sid).peer.close)
+    socketio.core.tell(socketio.core.socket(request.sid).peer.close)
 
 
 @socketio.on("throw_me_out")

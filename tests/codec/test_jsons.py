@@ -208,6 +208,21 @@ def test_depth(innermost):
         jsons.dumps(nested(100_000, innermost))
 
 
+@pytest.mark.parametrize(("innermost", "own"), [("1", 0), ('"\\ud800"', 0), ('"[[["', 0), ('{"a":[1,{}]}', 3)])
+def test_what_is_read_can_be_written_again(innermost, own):
+    depth = 254 - own
+    text = "[" * depth + innermost + "]" * depth
+    assert jsons.loads(jsons.dumps(jsons.loads(text))[0]) == jsons.loads(text)
+    for more in (1, 2, 400, 100_000):
+        with pytest.raises(PacketError, match=r"deep|depth"):
+            jsons.loads("[" * more + text + "]" * more)
+
+
+def test_wide_is_not_deep():
+    value = [[{}] * 1000, {str(number): [] for number in range(1000)}]
+    assert jsons.loads(jsons.dumps(value)[0]) == value
+
+
 def test_circles():
     circle = {}
     circle["self"] = [circle]

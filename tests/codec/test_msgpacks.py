@@ -123,3 +123,18 @@ def test_packets_that_are_good(message, packet):
 def test_packets_that_are_bad(message):
     with pytest.raises(PacketError):
         parse(message)
+
+
+@pytest.mark.parametrize("length", [1, 14, 15, 16, 65_534, 65_535, 65_536])
+def test_one_more_item_at_the_end_of_a_list(length):
+    serializer = Msgpack()
+    items = ["event", *range(length - 1)]
+    longer = serializer.append(serializer.write(items), "e.1")
+    assert longer == serializer.write([*items, "e.1"])
+
+
+@pytest.mark.parametrize("value", [{}, "text", 7, None])
+def test_only_a_list_can_be_appended_to(value):
+    serializer = Msgpack()
+    with pytest.raises(TypeError, match="only a list"):
+        serializer.append(serializer.write(value), "e.1")

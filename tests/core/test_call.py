@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.support.loopback import Client, on_loop, serving, settle, until
+from truesocket.core import fanout
 from truesocket.core.server import Server
 from truesocket.errors import AckTimeout, UsageError
 
@@ -133,7 +134,7 @@ async def test_inside_a_connect_handler_it_is_an_error_at_once():
 
     @server.on("connect")
     def connect():
-        [sid] = server.sockets
+        [sid] = server.by_sid
         try:
             server.call("question", to=sid)
         except UsageError as error:
@@ -216,3 +217,105 @@ def test_reply_times_out_in_the_thread_that_waits():
     assert time.monotonic() - started < 10
     over.set()
     thread.join()
+
+
+# --- of many ----------------------------------------------------------------------------------------------------------
+
+
+async def asked(server, count):
+    clients = [Client(server) for _ in range(count)]
+    for client in clients:
+        server.enter(await client.joined(), "room")
+    return clients
+
+
+@on_loop
+async def test_everybody_answers():
+    server = Server()
+    async with serving(server):
+        clients = await asked(server, 3)
+        outsider = Client(server)
+        await outsider.joined()
+        reply = server.to("room").call("question", 1, timeout=None)
+        assert [client.events for client in clients] == [[["question", 1]]] * 3
+        clients[0].answer(clients[0].packets[-1])
+        clients[1].answer(clients[1].packets[-1], "yes")
+        clients[1].answer(clients[1].packets[-1], "twice")
+        assert not reply.done()
+        clients[2].answer(clients[2].packets[-1], 1, 2)
+        answers = await asyncio.wait_for(reply, 10)
+        sids = [client.sid() for client in clients]
+        assert answers.given == dict(zip(sids, [None, "yes", (1, 2)], strict=True))
+        assert (answers.missing, outsider.events) == ((), [])
+
+
+@on_loop
+async def test_who_does_not_answer_in_time_is_named():
+    server = Server()
+    async with serving(server):
+        clients = await asked(server, 3)
+        reply = server.to("room").call("question", timeout=0.1)
+        clients[1].answer(clients[1].packets[-1], "yes")
+        answers = await asyncio.wait_for(reply, 10)
+        assert answers.given == {clients[1].sid(): "yes"}
+        assert answers.missing == (clients[0].sid(), clients[2].sid())
+        clients[0].answer(clients[0].packets[-1], "late")
+        await settle()
+        assert len(answers.given) == 1
+        assert all(not socket._acks for socket in await server.sockets()), "somebody still waits for an answer"
+
+
+@pytest.mark.parametrize("how", ["leave", "vanish"])
+@on_loop
+async def test_who_leaves_is_not_waited_for(how):
+    server = Server()
+    async with serving(server):
+        clients = await asked(server, 2)
+        sids = [client.sid() for client in clients]
+        reply = server.to("room").call("question", timeout=3600)
+        clients[0].answer(clients[0].packets[-1], "yes")
+        getattr(clients[1], how)()
+        answers = await asyncio.wait_for(reply, 10)
+        assert (answers.given, answers.missing) == ({sids[0]: "yes"}, (sids[1],))
+
+
+@pytest.mark.parametrize("step", [1, 500])
+@on_loop
+async def test_the_time_runs_when_all_have_been_asked(step, monkeypatch):
+    """Quick answers to a broadcast that goes on do not end it."""
+    monkeypatch.setattr(fanout, "STEP", step)
+    server = Server()
+    async with serving(server):
+        clients = await asked(server, 4)
+        reply = server.of("/").call("question", timeout=3600)
+        for client in clients:
+            await until(lambda client=client: client.events)
+            client.answer(client.packets[-1], "yes")
+        assert len((await asyncio.wait_for(reply, 10)).given) == 4
+
+
+@on_loop
+async def test_nobody_there_gives_no_answers():
+    server = Server()
+    async with serving(server):
+        answers = await asyncio.wait_for(server.to("empty").call("question", timeout=3600), 10)
+        assert (answers.given, answers.missing) == ({}, ())
+
+
+def test_before_a_loop_runs_nobody_answers():
+    assert Server().to("room").call("question").result(10).given == {}
+
+
+@on_loop
+async def test_by_the_handle_of_a_client():
+    server = Server()
+    async with serving(server):
+        client = Client(server)
+        socket = server.socket(await client.joined())
+        reply = socket.call("question", 1, timeout=3600)
+        client.answer(client.packets[-1], "yes")
+        assert await reply == "yes"
+        reply = socket.call("question", timeout=3600)
+        client.vanish()
+        with pytest.raises(AckTimeout, match="the client left"):
+            await asyncio.wait_for(reply, 10)

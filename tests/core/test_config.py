@@ -2,6 +2,7 @@
 
 import pytest
 
+from truesocket.codec.serializers import Json
 from truesocket.core.config import Config
 from truesocket.errors import UnknownOption, UsageError
 from truesocket.session.outbox import Overflow
@@ -84,3 +85,8 @@ def test_sessions_learn_what_they_need():
     assert options.upgrades is False
     assert Config.make({}).engine_options().upgrades is True
     assert Config.make({"allow_upgrades": False}).engine_options().upgrades is False
+
+
+def test_a_serializer_of_ones_own():
+    serializer = Json()
+    assert Config.make({"serializer": serializer}).make_serializer() is serializer

@@ -46,7 +46,7 @@ class Diary:
 
 
 def only_socket(server: Server):
-    [socket] = server.sockets.values()
+    [socket] = server.by_sid.values()
     return socket
 
 
@@ -79,7 +79,7 @@ async def test_held_while_connecting_and_applied_behind_the_reply(revision):
         if revision == 4:
             client.join()
         await until(diary.started.is_set)
-        socket = next(each for each in server.sockets.values() if each.peer is client.peer)
+        socket = next(each for each in server.by_sid.values() if each.peer is client.peer)
         assert socket.state is SocketState.CONNECTING
         client.emit("say", 1, id=7)
         server.enter(socket.sid, "lobby")
@@ -174,7 +174,7 @@ async def test_refusal(answer, payload):
         assert [(packet.type, packet.data) for packet in client.packets] == [(PacketType.CONNECT_ERROR, payload)]
         with pytest.raises(TimeoutError, match="left before it answered"):
             await asyncio.wait_for(asked, 5)
-        assert server.sockets == {}
+        assert server.by_sid == {}
         assert server.members("lobby").result() == []
         client.vanish()
         await settle()
@@ -262,7 +262,7 @@ async def test_leaving_while_connect_runs_and_is_refused():
         await until(diary.started.is_set)
         client.vanish()
         diary.gate.set()
-        await until(lambda: not server.sockets)
+        await until(lambda: not server.by_sid)
         await settle()
         assert diary.lines == ["connect", "connect ends"]
 
@@ -377,7 +377,7 @@ async def test_reasons_and_disconnect_exactly_once(end, reason):
         end(server, client)
         client.vanish()
         client.peer.close()
-        await until(lambda: sid not in server.sockets)
+        await until(lambda: sid not in server.by_sid)
         await settle()
         assert diary.lines == [f"disconnect: {reason}"]
 
@@ -437,7 +437,7 @@ async def test_rooms_answer_as_before_in_leaving_and_raise_when_gone():
         with pytest.raises(TimeoutError, match="nobody is there"):
             await asyncio.wait_for(server.call("question", to=sid), 5)
         leave.set()
-        await until(lambda: sid not in server.sockets)
+        await until(lambda: sid not in server.by_sid)
         for ask in (
             lambda: server.rooms(sid),
             lambda: server.enter(sid, "x"),
@@ -596,7 +596,7 @@ async def test_failing_handler_is_logged_once_and_the_connection_lives(event, ki
             client.join("/room")
             if event != "connect":
                 await until(lambda: len(client.of(PacketType.CONNECT)) == 2)
-            [sid] = [socket.sid for socket in server.sockets.values() if socket.namespace == "/room"]
+            [sid] = [socket.sid for socket in server.by_sid.values() if socket.namespace == "/room"]
             if event == "ack":
                 server.emit("question", to=sid, namespace="/room", callback=broken)
                 client.answer(client.packets[-1], 1)

@@ -182,4 +182,4 @@ async def test_snapshot_is_taken_when_the_command_starts():
         await until(lambda: clients[-1].events)
         await until(lambda: newcomer.packets)
         assert newcomer.events == []
-        assert server.sockets[newcomer.sid()].state is SocketState.CONNECTED
+        assert server.by_sid[newcomer.sid()].state is SocketState.CONNECTED

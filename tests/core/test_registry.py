@@ -2,11 +2,18 @@
 
 import functools
 import inspect
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 
+import truesocket
+from truesocket import Socket
 from truesocket.core.registry import Handler, Registry, handler
 from truesocket.errors import UsageError
+
+if TYPE_CHECKING:
+    import truesocket as chat
 
 
 def plain(data, more=None): ...
@@ -96,6 +103,97 @@ def test_fit(function, given, fitted):
     assert handler(function).fit(given) == fitted
 
 
+# --- the client as first argument -------------------------------------------------------------------------------------
+
+
+class Hall:
+    """Stands for an application's own module, under which the name is imported."""
+
+    Socket = Socket
+
+
+class Library:
+    """Has a Socket of its own."""
+
+    class Socket: ...
+
+
+def of_the_same_name(socket: "Library.Socket", data): ...
+
+
+def really_of_the_same_name(socket: Library.Socket, data): ...
+
+
+class Taker:
+    def __call__(self, socket: Socket, data): ...
+
+    def method(self, socket: Socket, data, more=None): ...
+
+
+def typed(socket: Socket, data): ...
+
+
+def quoted(socket: "Socket", data): ...
+
+
+def dotted(socket: "truesocket.Socket", data): ...
+
+
+def elsewhere(socket: "Hall.Socket", data): ...
+
+
+def only_for_type_checkers(socket: "chat.Socket", data): ...
+
+
+def of_another_library(socket: "inspect.Parameter", data): ...
+
+
+def in_the_second_place(data, socket: Socket): ...
+
+
+def by_keyword(*, socket: Socket): ...
+
+
+async def typed_async(socket: Socket, *args): ...
+
+
+@pytest.mark.parametrize(
+    ("function", "takes", "least", "most"),
+    [
+        (typed, True, 1, 1),
+        (quoted, True, 1, 1),
+        (dotted, True, 1, 1),
+        (elsewhere, True, 1, 1),
+        (only_for_type_checkers, True, 1, 1),
+        (of_another_library, False, 2, 2),
+        (of_the_same_name, False, 2, 2),
+        (really_of_the_same_name, False, 2, 2),
+        (in_the_second_place, False, 2, 2),
+        (by_keyword, False, 0, 0),
+        (plain, False, 1, 2),
+        (typed_async, True, 0, None),
+        (Taker(), True, 1, 1),
+        (Taker().method, True, 1, 2),
+        (wrapped(typed), True, 1, 1),
+        (functools.partial(typed, data=1), True, 0, 0),
+        (functools.partial(typed, None), False, 1, 1),
+    ],
+)
+def test_who_takes_the_socket(function, takes, least, most):
+    found = handler(function)
+    if isinstance(function, functools.partial) and takes:
+        least = most = found.most  # a keyword given before stays a parameter
+    assert (found.takes_socket, found.least, found.most) == (takes, least, most)
+
+
+def test_bound_to_a_client():
+    found = handler(lambda *args: args)
+    assert found.bound(None) is found
+    taker = handler(typed)
+    bound = taker.bound("the socket")
+    assert (bound.function.args, bound.takes_socket, bound.where) == (("the socket",), False, taker.where)
+
+
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +208,19 @@ class Namespace:
         return self.handlers.get(event)
 
 
-ORDER = [("/chat", "say"), ("/chat", "*"), ("*", "say"), ("*", "*"), ("class", "/chat"), ("class", "*")]
+PATTERN = re.compile("/c.*")
+LATER = re.compile("/ch.*")
+ORDER = [
+    ("/chat", "say"),
+    ("/chat", "*"),
+    (PATTERN, "say"),
+    (PATTERN, "*"),
+    (LATER, "say"),
+    ("*", "say"),
+    ("*", "*"),
+    ("class", "/chat"),
+    ("class", "*"),
+]
 
 
 @pytest.mark.parametrize("first", range(len(ORDER)))
@@ -118,6 +228,7 @@ def test_the_order_of_the_search(first):
     """Of everything that could hear it, the first in the order does; so with the first ones missing."""
     registry = Registry()
     functions = []
+    registry._patterns = {PATTERN: {}, LATER: {}}  # the order in which patterns came
     for kind, what in reversed(ORDER[first:]):
         if kind == "class":
             namespace = Namespace(what, "say")
@@ -181,7 +292,29 @@ def test_reserved_names(event):
         Registry().add(event, "/", plain)
 
 
-@pytest.mark.parametrize("namespace", ["chat", "", None])
+def test_a_pattern_matches_whole_names():
+    registry = Registry()
+    registry.add("say", re.compile(r"/room-\d+"), plain)
+    registry.add("connect", re.compile(r"/room-\d+"), plain)
+    for name, known in {
+        "/room-1": True,
+        "/room-22": True,
+        "/room-": False,
+        "/room-1/x": False,
+        "x/room-1": False,
+    }.items():
+        assert registry.knows(name) is known
+        assert (registry.find(name, "say") is not None) is known
+        assert (registry.find(name, "connect") is not None) is known
+    assert registry.find("/room-1", "disconnect") is None
+
+
+def test_a_pattern_of_bytes():
+    with pytest.raises(UsageError, match="without the b"):
+        Registry().add("say", re.compile(rb"/room"), plain)
+
+
+@pytest.mark.parametrize("namespace", ["chat", "", None, 5, ["/a", "/b"]])
 def test_a_namespace_begins_with_a_slash(namespace):
     with pytest.raises(UsageError, match="slash"):
         Registry().add("say", namespace, plain)

@@ -44,12 +44,12 @@ def gate():
 class House:
     """A runner on the running loop, with clients that have a lane each."""
 
-    def __init__(self, *, overtake=NEVER, **options):
+    def __init__(self, *, overtake=NEVER, surroundings=None, **options):
         self.loop = asyncio.get_running_loop()
         self.bridge = Bridge()
         self.bridge.bind(self.loop)
         self.config = Config.make(options)
-        self.runner = Runner(self.config, self.bridge, Bare(), overtake=overtake)
+        self.runner = Runner(self.config, self.bridge, surroundings or Bare(), overtake=overtake)
         self.done = []  # (result, error) in the order of the ends
 
     def client(self):
@@ -338,6 +338,93 @@ def test_a_client_whose_burst_is_taken_up_beside_an_endless_handler_is_read_agai
         await count_up(house, 4)
 
     run(scene, max_pending_events=2, overtake=OVERTAKE)
+
+
+# --- surroundings that take their time --------------------------------------------------------------------------------
+
+
+class Slow:
+    """Surroundings that are set up in a thread: slowly, or not at all, for the events whose argument is given."""
+
+    def __init__(self, slow=(), failing=(), gate=None):
+        self.slow, self.failing, self.gate = slow, failing, gate
+        self.runner = None
+
+    def set_up(self, number):
+        if number in self.slow:
+            time.sleep(0.1)
+        if number in self.failing:
+            raise ZeroDivisionError
+        if self.gate is not None and number == 0:
+            self.gate.wait(GRACE)
+
+    def call(self, handler, socket, event, args, begin):
+        self.set_up(*args)
+        begin()
+        return handler.function(*args)
+
+    async def acall(self, handler, socket, event, args, begin):
+        await self.runner.in_thread(self.set_up, *args)
+        await begin()
+        return await asyncio.get_running_loop().create_task(handler.function(*args))
+
+
+def started_in(surroundings, kinds, count, **options):
+    """Pushes ``count`` events to handlers of these kinds in turn; returns the order in which they began."""
+    overlaps = Overlaps()
+
+    async def scene(house):
+        surroundings.runner = house.runner
+        client = house.client()
+        for number in range(count):
+            client.push(overlaps if kinds[number % len(kinds)] == "d" else overlaps.on_loop, number)
+        await count_up(house, count)
+        assert not client.lane.turns
+        assert client.lane._starting == 0
+
+    run(scene, surroundings=surroundings, **options)
+    return overlaps.started
+
+
+@pytest.mark.parametrize("kinds", ["d", "a", "ad", "da", "aad", "dda"])
+@pytest.mark.parametrize("overtake", [OVERTAKE, NEVER])
+def test_handlers_begin_in_order_however_long_their_surroundings_take(kinds, overtake):
+    slow = {0, 4, 5, 13}
+    assert started_in(Slow(slow), kinds, 30, overtake=overtake) == list(range(30))
+
+
+@pytest.mark.parametrize("kinds", ["d", "a", "ad", "da", "aad", "dda"])
+@pytest.mark.parametrize("slow", [(), (0, 4, 5, 13)])
+def test_surroundings_that_fail_hold_up_nobody(kinds, slow):
+    failing = {0, 3, 4, 9, 29}
+    order = started_in(Slow(slow, failing), kinds, 30, overtake=OVERTAKE)
+    assert order == [number for number in range(30) if number not in failing]
+
+
+def test_a_task_that_is_cancelled_before_its_turn_holds_up_nobody(gate):
+    surroundings = Slow(gate=gate)
+    log = []
+
+    async def begins(number):
+        log.append(number)
+
+    async def scene(house):
+        surroundings.runner = house.runner
+        client = house.client()
+        for number in range(4):
+            client.push(begins, number)
+        client.push(log.append, 4)
+        tasks = list(house.runner._tasks)
+        await until(lambda: sum(turn._came is not None for turn in client.lane.turns) == 3)
+        for task in tasks:
+            if task.get_coro().cr_frame.f_locals["job"].args in ((1,), (2,)):
+                task.cancel()
+        await count_up(house, 2)
+        gate.set()
+        await count_up(house, 5)
+
+    run(scene, surroundings=surroundings)
+    assert log == [0, 3, 4]
 
 
 # --- departure --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """The server as a whole: its loop, newcomers, orphans, rooms, threads."""
 
 import asyncio
+import functools
 import logging
+import re
 import threading
 
 import pytest
@@ -10,6 +12,7 @@ from tests.support.loopback import Client, FakeTicker, handshake, on_loop, servi
 from truesocket.codec.socketio import PacketType
 from truesocket.core.admission import Opening
 from truesocket.core.server import Server
+from truesocket.core.socket import Socket
 from truesocket.errors import Disconnected, UnknownOption, UnknownSid, UsageError
 
 
@@ -34,15 +37,117 @@ async def test_three_ways_to_register():
     def two():
         got.append("two")
 
-    server.on("three", lambda: got.append("three"))
+    def third():
+        got.append("three")
+
+    @server.event(namespace="/")
+    def four():
+        got.append("four")
+
+    assert server.on("three", third) is third
     assert first() is None
+    assert two() is None
+    assert four() is None
     got.clear()
     async with serving(server):
         client = Client(server)
         await client.joined()
-        for name in ("one", "two", "three"):
+        for name in ("one", "two", "three", "four"):
             client.emit(name)
             await until(lambda name=name: got[-1:] == [name])
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (lambda server: server.on(print), "event's name is missing"),
+        (lambda server: server.on(""), "event's name is missing"),
+        (lambda server: server.on(5), "event's name is missing"),
+        (lambda server: server.on("say", "no function"), "must be a function"),
+        (lambda server: server.on("say", namespace="chat"), "begin with a slash"),
+        (lambda server: server.on("connect_error"), "keeps for itself"),
+        (lambda server: server.event(functools.partial(print)), "has no name"),
+        (lambda server: server.event("say"), "has no name"),
+    ],
+)
+def test_wrong_ways_to_register(use, says):
+    def register():
+        use(Server())(print)
+
+    with pytest.raises(UsageError, match=says):
+        register()
+
+
+@on_loop
+async def test_the_client_as_first_argument():
+    server = Server()
+    got: list[object] = []
+
+    @server.event
+    def connect(socket: Socket):
+        socket.data["name"] = socket.auth["name"]
+
+    @server.event
+    async def say(socket: Socket, text):
+        got.append((socket.data["name"], text))
+        await socket.to("lobby").emit("said", text)
+        await socket.broadcast.emit("heard")
+        return await socket.rooms()
+
+    @server.on("*")
+    def rest(socket: Socket, event, *args):
+        got.append((socket.sid, event, args))
+
+    @server.event
+    def disconnect(socket: Socket, reason):
+        got.append((socket.sid, reason))
+
+    async with serving(server):
+        client, other = Client(server), Client(server)
+        sid = await client.joined(auth={"name": "Ada"})
+        server.enter(sid, "lobby")
+        server.enter(await other.joined(auth={"name": "Bob"}), "lobby")
+        client.emit("say", "hi", id=0)
+        client.emit("other", 1, 2)
+        await until(lambda: len(got) == 2)
+        assert got == [("Ada", "hi"), (sid, "other", (1, 2))]
+        assert client.acks == {0: [[sid, "lobby"]]}
+        assert (client.events, other.events) == ([], [["said", "hi"], ["heard"]])
+        server.emit("ask", to=sid, callback=lambda socket, answer: got.append(answer))
+
+        def answered(socket: Socket, answer):
+            got.append((socket.sid, answer))
+
+        server.emit("ask", to=sid, callback=answered)
+        client.answer(client.packets[-1], 42)
+        await until(lambda: got[-1] == (sid, 42))
+        client.leave()
+        await until(lambda: got[-1] == (sid, "client namespace disconnect"))
+
+
+@on_loop
+async def test_namespaces_by_pattern():
+    server = Server()
+    rooms = re.compile(r"/room-\d+")
+
+    @server.on("say", namespace=rooms)
+    async def say(socket: Socket, text):
+        await server.of(socket.namespace).emit("said", text)
+
+    async with serving(server):
+        one, two = Client(server), Client(server)
+        await one.joined("/room-1")
+        await two.joined("/room-2")
+        one.join("/room-x")
+        await until(lambda: one.of(PacketType.CONNECT_ERROR))
+        one.emit("say", "hi", namespace="/room-1")
+        await until(lambda: one.events == [["said", "hi"]])
+        assert two.events == []
+        assert set(server.spaces) == {"/room-1", "/room-2"}
+        one.leave("/room-1")
+        two.vanish()
+        await until(lambda: not server.by_sid)
+        assert server.spaces == {}, "namespaces that a pattern made stay behind"
 
 
 @pytest.mark.parametrize("namespaces", [[], ["/", "/known"], ["*"]])
@@ -204,7 +309,7 @@ def test_one_loop_after_another():
 
     first, second = asyncio.run(round_trip()), asyncio.run(round_trip())
     assert first != second
-    assert server.sockets == {}
+    assert server.by_sid == {}
     assert server.peers == {}
     assert server.members("lobby").result() == []
 
@@ -225,7 +330,7 @@ def test_disconnect_handlers_run_when_the_server_stops():
             await client.joined()
         assert client.link.closed is not None
         await until(ended.is_set)
-        await until(lambda: not server.sockets)
+        await until(lambda: not server.by_sid)
 
     asyncio.run(serve())
     assert got == ["server shutting down"]

@@ -28,7 +28,7 @@ memoryview
 tuple                        array
 set, frozenset               ``default``, else a ``TypeError``: sort it into a list first
 anything else                ``default``, else a ``TypeError`` that names the type and its place
-nested over 254 deep, or     ``ValueError``
+nested over 254 deep, or     ``ValueError``; what comes *in* nested deeper is refused, too
 inside itself
 ===========================  ==================================================================================
 
@@ -54,7 +54,7 @@ import orjson
 
 from truesocket.errors import PacketError
 
-__all__ = ["LIBRARY", "Default", "dumps", "loads"]
+__all__ = ["LIBRARY", "MAX_DEPTH", "Default", "check_depth", "dumps", "loads"]
 
 Default = Callable[[object], object]
 """Turns a value that JSON has not into one that it has; raises ``TypeError`` if it cannot."""
@@ -65,7 +65,7 @@ LIBRARY: Final = f"orjson {orjson.__version__}"
 _NATIVE: Final = orjson.OPT_NON_STR_KEYS
 _WITH_DEFAULT: Final = _NATIVE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _SURROGATE: Final = re.compile(r"\\u[dD]")
-_MAX_DEPTH: Final = 254
+MAX_DEPTH: Final = 254
 """How deep orjson nests, and so how deep the walk does."""
 _HINT: Final = "convert it first, or give SocketIO(json=...) or app.json.default a way to write it"
 
@@ -153,11 +153,11 @@ class _Walk:
     def give_up(self) -> NoReturn:
         """Raise the error for values without a bottom."""
         raise ValueError(
-            f"the value is nested more than {_MAX_DEPTH} deep, or contains itself; JSON needs an end: send less of it"
+            f"the value is nested more than {MAX_DEPTH} deep, or contains itself; JSON needs an end: send less of it"
         )
 
     def _inside(self, step: str, value: object) -> object:
-        if len(self._trail) >= _MAX_DEPTH:
+        if len(self._trail) >= MAX_DEPTH:
             self.give_up()
         self._trail.append(step)
         plain = self.plain(value)
@@ -209,15 +209,51 @@ class _Walk:
 def loads(text: str | bytes) -> object:
     """The value of one JSON text.
 
-    Raises ``PacketError`` for what is not JSON (RFC 8259), NaN, Infinity and nesting without measure included.
+    Raises ``PacketError`` for what is not JSON (RFC 8259), NaN and Infinity included, and for what is nested deeper
+    than we could write it again.
     """
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         try:
-            return _second_opinion(text)
+            value = _second_opinion(text)
         except (ValueError, RecursionError):
             raise PacketError(f"JSON cannot be read: {error.msg}") from error
+    if len(text) > 2 * MAX_DEPTH and _brackets(text) > MAX_DEPTH:  # else it cannot be that deep
+        check_depth(value)
+    return value
+
+
+def _brackets(text: str | bytes) -> int:
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
+
+
+def check_depth(value: object) -> None:
+    """Raises ``PacketError`` for a received value that is nested deeper than we could write it again."""
+    try:
+        orjson.dumps(value, _stand_in, _NATIVE)  # says so quickest: it gives up at this very depth
+    except orjson.JSONEncodeError:
+        _walk_down(value)  # or there is something else that it does not write, such as a lone surrogate
+
+
+def _stand_in(item: object) -> None:
+    """For whatever has no form in JSON: only the depth counts here."""
+
+
+def _walk_down(value: object) -> None:
+    level: list[dict[object, object] | list[object]] = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for each in level
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return
+    raise PacketError(f"the data is nested more than {MAX_DEPTH} deep")
 
 
 def _second_opinion(text: str | bytes) -> object:

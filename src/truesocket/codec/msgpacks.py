@@ -47,6 +47,14 @@ class Msgpack:
             parts += [_pack("id"), _pack(id)]
         return Parcel.of_bytes(b"".join(parts))
 
+    def append(self, written: Written, text: str) -> Written:
+        """Counts one more item in the array's head, and puts it at the end."""
+        data = written.data
+        if isinstance(data, str) or not data:
+            raise TypeError("only a list of this serializer can be appended to")
+        count, head = _array_head(data)
+        return Written(msgpack.Packer().pack_array_header(count + 1) + data[head:] + _pack(text))
+
     def parse(self, message: str | bytes, *, max_attachments: int) -> SocketPacket | None:
         """One map back; keys that we do not know are passed over."""
         if isinstance(message, str):
@@ -57,7 +65,20 @@ class Msgpack:
             raise PacketError(f"a packet that is no msgpack: {error}") from None
         if not isinstance(found, dict):
             raise PacketError("a msgpack packet is a map")
+        if len(message) > jsons.MAX_DEPTH:  # else it cannot be nested that deep
+            jsons.check_depth(found.get("data"))
         return _check(found)
+
+
+def _array_head(data: bytes) -> tuple[int, int]:
+    """How many items an array has, and how long its head is (msgpack's "array format family")."""
+    first = data[0]
+    if first & 0xF0 == 0x90:
+        return first & 0x0F, 1
+    length = {0xDC: 3, 0xDD: 5}.get(first)
+    if length is None:
+        raise TypeError("only a list of this serializer can be appended to")
+    return int.from_bytes(data[1:length]), length
 
 
 def _pack(value: object, default: Callable[[object], object] | None = None) -> bytes:

@@ -74,8 +74,10 @@ _SHORT: Final = 20
 """Where the fast way of ``parse`` looks for the bracket behind the type and the ack id."""
 
 
-def parse(text: str, *, max_attachments: int = 10) -> SocketPacket:
-    """The packet in one Engine.IO message.
+def parse(
+    text: str, *, max_attachments: int = 10, loads: Callable[[str], object] = jsons.loads
+) -> SocketPacket:
+    """The packet in one Engine.IO message; ``loads`` reads its JSON, and raises ``PacketError`` where it cannot.
 
     Raises ``PacketError`` for anything that Socket.IO protocol 5, "Packet encoding" and "Packet types" do not allow,
     and for more than ``max_attachments``.
@@ -84,7 +86,7 @@ def parse(text: str, *, max_attachments: int = 10) -> SocketPacket:
         bracket = text.find("[", 1, _SHORT)
         digits = text[1:bracket]
         if bracket == 1 or (bracket > 0 and digits.isascii() and digits.isdigit()):
-            data = jsons.loads(text[bracket:])
+            data = loads(text[bracket:])
             _check_event(data)
             return _new(SocketPacket, (2, "/", "", int(digits) if digits else None, data, 0))
     match = _HEAD.match(text)
@@ -93,7 +95,7 @@ def parse(text: str, *, max_attachments: int = 10) -> SocketPacket:
     kind = int(match[1])
     attachments = _parse_attachments(kind, match[2], max_attachments)
     rest = text[match.end() :]
-    data = jsons.loads(rest) if rest else None
+    data = loads(rest) if rest else None
     _CHECKS[kind](data)
     ack_id = int(match[5]) if match[5] else None
     return SocketPacket(kind, match[3] or "/", match[4] or "", ack_id, data, attachments)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from truesocket.core.config import Config
 from truesocket.core.ports import Handshake
 from truesocket.core.quiet import Quiet
+from truesocket.core.registry import handler
 
 __all__ = ["Admission", "Denied", "Opening", "through_proxies"]
 
@@ -59,6 +60,11 @@ class Admission:
         self._tag = tag
         self._told: set[str] = set()  # origins whose refusal has been logged
         self._quiet = Quiet(_log)
+        ask = config.cors_allowed_origins
+        #: A function of the origin, or of the origin and the handshake: its signature is read once.
+        self._ask: Callable[..., object] = ask if callable(ask) else _same_host
+        if callable(ask) and handler(ask).least < 2:
+            self._ask = lambda origin, handshake: ask(origin)
 
     def read(
         self,
@@ -139,7 +145,7 @@ class Admission:
         if allowed is None:
             good = _same_host(origin, handshake)
         elif callable(allowed):
-            good = bool(allowed(origin))
+            good = bool(self._ask(origin, handshake))
         else:
             patterns = [allowed] if isinstance(allowed, str) else allowed
             good = not patterns or any(_matches(origin, pattern) for pattern in patterns)
@@ -233,6 +239,7 @@ def _with_host(handshake: Handshake) -> Handshake:
 
 
 def _is_trusted(address: str, nets: tuple[str, ...]) -> bool:
+    address = address or "127.0.0.1"  # a unix socket: this machine
     if "*" in nets or address in nets:
         return True
     try:

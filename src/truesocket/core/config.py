@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from truesocket.codec.serializers import JSON, Serializer
 from truesocket.core.cookies import Cookie
+from truesocket.core.limits import OverRate
 from truesocket.errors import UnknownOption, UsageError
 from truesocket.session.engine import EngineOptions
 from truesocket.session.outbox import Overflow
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Config", "Origins"]
 
-#: ``None``: same origin; ``"*"``: every origin; a text or list of origins; or a function that says yes or no.
-Origins = str | Sequence[str] | Callable[[str], bool] | None
+#: ``None``: same origin; ``"*"``: every origin; a text or list of origins; or a function that says yes or no,
+#: of the origin, or of the origin and the :class:`~truesocket.core.ports.Handshake`.
+Origins = str | Sequence[str] | Callable[..., object] | None
 
 _TRANSPORTS = ("polling", "websocket")
 
@@ -38,6 +40,9 @@ _POSITIVE = (
     "max_pending_events",
     "max_pending_bytes",
     "http_threads",
+    "handshakes_burst",
+    "max_namespaces",
+    "max_callbacks",
 )
 
 
@@ -61,9 +66,37 @@ class Config:
     connect_timeout: float = 45.0
     #: The largest message or polling payload taken from a client.
     max_payload: int = 1_000_000
+    #: Attachments (bytes) in one packet of a client, at most.
+    max_attachments: int = 10
+    #: Connections at the same time, at most; 0: as many as come.
+    max_connections: int = 0
+    #: Connections at the same time from one IPv4 address, or from one IPv6 network of 64 bits; 0: as many as come.
+    max_connections_per_address: int = 0
+    #: New clients in a second; who comes beyond is told to come back; 0: as many as come.
+    handshakes_per_second: float = 1000.0
+    #: New clients that may come at once, before that.
+    handshakes_burst: int = 10_000
+    #: Namespaces of one client at the same time.
+    max_namespaces: int = 100
+    #: Rooms of one client and namespace, at most; 0: as many as you like.
+    max_rooms: int = 10_000
+    #: Events of one client in a second; 0: as many as it sends.
+    events_per_second: float = 0.0
+    #: Events that may come at once, before that; 0: those of two seconds.
+    events_burst: int = 0
+    #: Bytes of one client's packets in a second; 0: as many as it sends.
+    bytes_per_second: float = 0.0
+    #: Bytes that may come at once, before that; 0: those of two seconds.
+    bytes_burst: int = 0
+    #: What becomes of more than that: ``"warn"``, ``"drop"`` it, or ``"close"`` the client.
+    over_rate: str = "drop"
+    #: Callbacks of ``emit(callback=)`` that may wait for one client and namespace; beyond, the oldest is given up.
+    max_callbacks: int = 1000
+    #: How long the head of an HTTP request may take, where we run the server; 0: as long as it likes.
+    header_timeout: float = 20.0
     #: What may wait for one client that reads too slowly.
     outbox_bytes: int = 4 * 1024 * 1024
-    #: What happens then: ``"close"`` the client, or ``"drop_oldest"`` events.
+    #: What happens then: ``"close"`` the client, ``"drop_oldest"`` events, or ``"drop_volatile"`` ones only.
     overflow: str = "close"
     #: Pages of which origins may connect; ``None`` is the page's own server only.
     cors_allowed_origins: Origins = None
@@ -105,6 +138,16 @@ class Config:
     websocket_context_takeover: bool = False
     #: The window of that compression: 2 to this power, in bytes (9 to 15).
     websocket_window_bits: int = 15
+    #: For how long a client whose connection broke may come back as who it was, and get all it missed; 0: not at all.
+    recovery: float = 0.0
+    #: Events of one namespace that are kept for it, at most.
+    recovery_events: int = 10_000
+    #: The same in bytes.
+    recovery_bytes: int = 32 * 1024 * 1024
+    #: Clients that may be away at the same time.
+    recovery_clients: int = 10_000
+    #: For how long events are kept for ``history()`` and for those who enter a room late; 0: not at all.
+    history: float = 0.0
     #: Another browser client to serve: ``socket.io.js`` or a folder such as ``node_modules/socket.io-client``.
     serve_client: str | None = None
     #: A handler that holds the event loop for longer is named in the log; 0 switches the watchdog off.
@@ -129,7 +172,7 @@ class Config:
     def _check_types(self, where: str) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = _wanted(field.default)
+            wanted = _wanted(field.default) if field.type != "object" else None
             if wanted is not None and not _fits(value, field.default):
                 raise UsageError(f"{where}: {field.name}={value!r} must be {wanted}")
         for name in _POSITIVE:
@@ -145,7 +188,11 @@ class Config:
                 f"{where}: transports={list(self.transports)!r}; choose from 'polling' and 'websocket', at least one"
             )
         if self.overflow not in [policy.value for policy in Overflow]:
-            raise UsageError(f"{where}: overflow={self.overflow!r}; choose 'close' or 'drop_oldest'")
+            raise UsageError(
+                f"{where}: overflow={self.overflow!r}; choose 'close', 'drop_oldest' or 'drop_volatile'"
+            )
+        if self.over_rate not in [choice.value for choice in OverRate]:
+            raise UsageError(f"{where}: over_rate={self.over_rate!r}; choose 'warn', 'drop' or 'close'")
         for name in self.namespaces:
             if name != "*" and not name.startswith("/"):
                 raise UsageError(f"{where}: namespaces={list(self.namespaces)!r}; {name!r} must begin with a slash")
@@ -154,6 +201,11 @@ class Config:
             raise UsageError(
                 f"{where}: serializer={self.serializer!r}; choose 'default' or 'msgpack', or give an object with the"
                 f" methods {', '.join(_SERIALIZER)} (truesocket.codec.serializers.Serializer)"
+            )
+        if (self.recovery or self.history) and not named and not callable(getattr(self.serializer, "append", None)):
+            raise UsageError(
+                f"{where}: recovery= and history= number the events; the serializer needs append(written, text)"
+                " for that (truesocket.codec.serializers.Serializer)"
             )
         if not 9 <= self.websocket_window_bits <= 15:
             raise UsageError(f"{where}: websocket_window_bits={self.websocket_window_bits}; choose from 9 to 15")
@@ -203,6 +255,7 @@ class Config:
             ping_timeout=self.ping_timeout,
             upgrade_timeout=self.upgrade_timeout,
             max_payload=self.max_payload,
+            max_attachments=self.max_attachments,
             outbox_bytes=self.outbox_bytes,
             overflow=Overflow(self.overflow),
             upgrades=self.allow_upgrades and "websocket" in self.transports,

@@ -33,7 +33,7 @@ class Worker:
     def __init__(self) -> None:
         self.busy_with: str | None = None
         self.socket: Socket | None = None
-        self.since = 0.0
+        self.since: float = 0.0
 
 
 class Pool:
@@ -54,7 +54,7 @@ class Pool:
         self._threads = 0
         self._idle = 0
         self._count = 0
-        self.backlog = 0  # jobs that no thread has been found for
+        self.backlog: int = 0  # jobs that no thread has been found for
         self.workers: set[Worker] = set()
 
     def start(self, function: Callable[..., object], *args: object) -> None:
@@ -146,5 +146,5 @@ class _Here(threading.local):
     worker: Worker | None = None
 
 
-here = _Here()
+here: _Here = _Here()
 """``here.worker`` is the worker that this thread is, ``None`` in threads of others."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
@@ -59,6 +59,16 @@ class Handshake:
     def args(self) -> dict[str, str]:
         """The query as a dict; of repeated keys the last value."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    def cookies(self) -> dict[str, str]:
+        """The cookies that came with it, as they are in the header; of repeated names the first (RFC 6265, 5.4)."""
+        found: dict[str, str] = {}
+        for header in (value for key, value in self.headers if key == "cookie"):
+            for part in header.split(";"):
+                name, equals, value = part.partition("=")
+                if equals:
+                    found.setdefault(name.strip(), value.strip())
+        return found
 
     @property
     def host(self) -> str:
@@ -123,10 +133,26 @@ class Observer(Protocol):
 
 
 class Surroundings(Protocol):
-    """What stands around a handler while it runs: nothing, or Flask's contexts (``flask/context.py``)."""
+    """What stands around a handler while it runs: nothing, or Flask's contexts (``flask/surroundings.py``).
 
-    def call(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
+    ``begin`` is called once, right in front of the handler's first line: the handlers of one client begin in the order
+    of their events, however long their surroundings take.
+    """
+
+    def call(
+        self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...], begin: Callable[[], object]
+    ) -> object:
         """Runs a ``def`` handler, in the pool thread that it is called on."""
 
-    async def acall(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
-        """Runs an ``async def`` handler, on the loop; blocking work around it goes into the pool."""
+    async def acall(
+        self,
+        handler: Handler,
+        socket: Socket,
+        event: str,
+        args: tuple[object, ...],
+        begin: Callable[[], Awaitable[object]],
+    ) -> object:
+        """Runs an ``async def`` handler, on the loop; blocking work around it goes into the pool.
+
+        ``await begin()`` may take its time, until the handlers before have begun.
+        """

@@ -30,7 +30,7 @@ class Quiet:
         self._period = period
         self._since: float | None = None  # when the period began
         self._lines = 0
-        self.swallowed = 0  #: lines of this period that were not written
+        self.swallowed: int = 0  #: lines of this period that were not written
 
     def say(self, level: int, text: str, *args: object) -> None:
         """One line, if there is room for it."""

@@ -4,13 +4,17 @@ Each client has a *lane* per namespace.  Its handlers start in the order in whic
 them up one after another, so short handlers never overlap and a burst costs one wake-up.  A handler that has run for
 longer than ``OVERTAKE`` seconds is left to itself and the next event gets another thread, up to ``handlers_per_client``
 of them; that is how an endless loop stalls nobody, not even its own client.  What has been taken up but has not begun
-is never overtaken, however long it waits for a thread or for the loop.  With ``async_handlers=False`` nobody overtakes.
+is never overtaken, however long it waits for a thread, for the loop or for its surroundings: a handler has begun when
+they call ``begin``, in front of its first line.  With ``async_handlers=False`` nobody overtakes.
 ``connect``, ``disconnect`` and acks have a pool of their own, which event handlers cannot fill.
 
 ::
 
     push ──> pending ──> head thread: job, job, job ... ──> leave
                  └────── head busy for OVERTAKE s: a new head takes over
+
+``async def`` handlers that follow one another are taken up together, each in a task, and begin in their turn
+(:class:`_Turn`).
 
 Lane state belongs to the loop.  What a head thread shares with it (the pending jobs, their bytes and who is the head)
 is touched under the runner's lock; besides, a thread writes when its job began.
@@ -24,7 +28,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from truesocket.bridge import Bridge
@@ -54,10 +58,21 @@ _SHORTAGE_INTERVAL = 60.0
 class Bare:
     """No surroundings: the handler alone.  For applications without Flask."""
 
-    def call(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
+    def call(
+        self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...], begin: Callable[[], object]
+    ) -> object:
+        begin()
         return handler.function(*args)
 
-    async def acall(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
+    async def acall(
+        self,
+        handler: Handler,
+        socket: Socket,
+        event: str,
+        args: tuple[object, ...],
+        begin: Callable[[], Awaitable[object]],
+    ) -> object:
+        await begin()
         result: object = await handler.function(*args)  # type: ignore[misc]  # an async def
         return result
 
@@ -76,12 +91,57 @@ class Job:
         done: Callable[[Job, object, BaseException | None], None],
         size: int = 0,
     ) -> None:
-        self.handler = handler
-        self.socket = socket
-        self.event = event
-        self.args = args
-        self.done = done
-        self.size = size
+        self.handler: Handler = handler
+        self.socket: Socket = socket
+        self.event: str = event
+        self.args: tuple[object, ...] = args
+        self.done: Callable[[Job, object, BaseException | None], None] = done
+        self.size: int = size
+
+
+def _at_once() -> None:
+    """``begin`` of what nobody waits behind: connect, disconnect, acks."""
+
+
+async def _at_once_on_loop() -> None:
+    """The same for an ``async def`` handler."""
+
+
+class _Turn:
+    """The place of an ``async def`` handler in the order of the beginnings; called and awaited, it is its ``begin``."""
+
+    __slots__ = ("_came", "_lane", "_token")
+
+    def __init__(self, lane: Lane, token: object) -> None:
+        self._lane = lane
+        self._token = token
+        self._came: asyncio.Future[None] | None = None
+
+    async def __call__(self) -> None:
+        """Waits until those before have begun; the handler begins with the next turn of the loop at the latest."""
+        lane = self._lane
+        if lane.turns and lane.turns[0] is not self:
+            self._came = asyncio.get_running_loop().create_future()
+            await self._came
+        self._pass(self._token)
+
+    def skip(self) -> None:
+        """Its task has ended; if it never began, nobody shall wait for it."""
+        if self in self._lane.turns:
+            self._pass(None)
+
+    def _pass(self, token: object) -> None:
+        turns = self._lane.turns
+        was_first = turns[0] is self
+        turns.remove(self)
+        if was_first and turns:
+            following = turns[0]._came
+            if following is not None and not following.done():
+                following.set_result(None)
+        # The surroundings may start a task of their own for the handler: its first step comes before the second turn.
+        loop = self._lane.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon(loop.call_soon, self._lane.task_began, token)
 
 
 #: ``_began`` of a lane whose head has taken up a job that has not begun.
@@ -102,6 +162,7 @@ class Lane:
         "_runner",
         "_running",
         "_starting",
+        "turns",
     )
 
     def __init__(self, runner: Runner, engine: Engine) -> None:
@@ -113,11 +174,19 @@ class Lane:
         self._began = 0.0  # when the head's job began
         self._running = 0  # threads and tasks
         self._starting = 0  # tasks that have not begun
+        self.turns: deque[_Turn] = deque()  # theirs, in the order of the events
         self._departure: Callable[[], None] | None = None
         self._full = False  # we have stopped reading this client
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that it lives on, while there is one."""
+        return self._runner.bridge.loop
+
     def push(self, job: Job) -> None:
         """The next event of this client."""
+        if self._runner.witness is not None:
+            self._runner.witness(job)
         with self._runner.lock:
             self._pending.append(job)
             self._bytes += job.size
@@ -191,21 +260,24 @@ class Lane:
 
     def _start_task(self, job: Job, token: object) -> None:
         self._starting += 1
+        turn = _Turn(self, token)
+        self.turns.append(turn)
         if self._runner.config.async_handlers:
             self._free(token)  # a task keeps nobody waiting
-        self._runner.start_task(self._task(job, token))
+        self._runner.start_task(self._task(job, token, turn))
 
-    async def _task(self, job: Job, token: object) -> None:
-        if self._head is token:
-            self._began = time.monotonic()
-        asyncio.get_running_loop().call_soon(self._task_began)
+    async def _task(self, job: Job, token: object, turn: _Turn) -> None:
         try:
-            await self._runner.run_task(job)
+            await self._runner.run_task(job, turn)
         finally:
+            turn.skip()
             self._leave(token)
 
-    def _task_began(self) -> None:
+    def task_began(self, token: object) -> None:
+        """An ``async def`` handler has begun, or never will (``None``)."""
         self._starting -= 1
+        if token is not None and self._head is token:
+            self._began = time.monotonic()
         self._advance()
         self._relieve()
 
@@ -232,16 +304,20 @@ class Lane:
         runner = self._runner
         left = _FAIR
         following: Job | None = job
+
+        def begin() -> None:
+            if self._head is token:
+                self._began = time.monotonic()
+            if self._departure is not None or self._full:
+                runner.bridge.post(self._relieve)
+
         try:
             while following is not None:
                 job = following
                 if job.handler.is_async:
                     runner.bridge.post(self._take_up_task, job, token)
                     return
-                self._began = time.monotonic()
-                if self._departure is not None or self._full:
-                    runner.bridge.post(self._relieve)
-                runner.run_here(job)
+                runner.run_here(job, begin)
                 left -= 1
                 following = None if left <= 0 and runner.events.backlog else self._take_next(token)
         except BaseException:
@@ -272,6 +348,8 @@ class Runner:
         self.overtake = overtake
         self.bridge = bridge
         self.surroundings = surroundings
+        #: Sees every job before it waits for its turn, and may put its own ``done`` around the job's; for tests.
+        self.witness: Callable[[Job], None] | None = None
         self._context = contextvars.copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: set[Lane] = set()
@@ -281,9 +359,9 @@ class Runner:
 
     def reset(self) -> None:
         """Starts from nothing: a forked child has none of its parent's threads and tasks."""
-        self.lock = threading.Lock()
-        self.events = Pool("truesocket", self.config.handler_threads, self._warn_short)
-        self.control = Pool("truesocket-control", _CONTROL_THREADS, self._warn_short)
+        self.lock: threading.Lock = threading.Lock()
+        self.events: Pool = Pool("truesocket", self.config.handler_threads, self._warn_short)
+        self.control: Pool = Pool("truesocket-control", _CONTROL_THREADS, self._warn_short)
         self._timer = None
         self._watched.clear()
         self._tasks.clear()
@@ -297,34 +375,36 @@ class Runner:
 
     def run_control(self, job: Job) -> None:
         """Runs connect, disconnect or an ack callback: never behind event handlers."""
+        if self.witness is not None:
+            self.witness(job)
         if job.handler.is_async:
             self.start_task(self.run_task(job))
         else:
             self.control.start(self.run_here, job)
 
-    def run_here(self, job: Job) -> None:
-        """Runs a ``def`` handler in this thread, in a context of its own."""
+    def run_here(self, job: Job, begin: Callable[[], object] = _at_once) -> None:
+        """Runs a ``def`` handler in this thread, in a context of its own; ``begin`` is called in front of it."""
         worker = here.worker
         if worker is not None:
             worker.since = time.monotonic()
             worker.busy_with = job.handler.where
             worker.socket = job.socket
         try:
-            result = self._context.copy().run(self._call, job)
+            result = self._context.copy().run(self._call, job, begin)
         except BaseException as error:  # also SystemExit and Disconnected: a handler ends, not the thread
             job.done(job, None, error)
         else:
             job.done(job, result, None)
 
-    def _call(self, job: Job) -> object:
+    def _call(self, job: Job, begin: Callable[[], object]) -> object:
         current.set(job.socket)
-        return self.surroundings.call(job.handler, job.socket, job.event, job.args)
+        return self.surroundings.call(job.handler, job.socket, job.event, job.args, begin)
 
-    async def run_task(self, job: Job) -> None:
-        """Runs an ``async def`` handler on the loop, in a task of its own."""
+    async def run_task(self, job: Job, begin: Callable[[], Awaitable[object]] = _at_once_on_loop) -> None:
+        """Runs an ``async def`` handler on the loop, in a task of its own; ``begin`` is awaited in front of it."""
         current.set(job.socket)
         try:
-            result = await self.surroundings.acall(job.handler, job.socket, job.event, job.args)
+            result = await self.surroundings.acall(job.handler, job.socket, job.event, job.args, begin)
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             job.done(job, None, error)
             raise

@@ -1,0 +1,1 @@
+"""A chat for Django, see ``asgi.py``."""
