@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import flask
 import pytest
 from flask import current_app, g, request, session
-from flask.sessions import SecureCookieSessionInterface
 
 from tests.support.flasking import served
 from tests.support.wire import Wire, get
@@ -317,35 +316,6 @@ class Store(flask.sessions.SessionInterface):
         self.kept[request.cookies["id"]] = dict(session)
 
 
-class SlowAtFirst(SecureCookieSessionInterface):
-    """Takes its time with the session of the first event only."""
-
-    def open_session(self, app, request):
-        if getattr(request, "event", {}).get("args") == (0,):
-            time.sleep(0.2)
-        return super().open_session(app, request)
-
-
-def test_async_handlers_begin_in_the_order_of_their_events():
-    """Their surroundings are set up in threads, which overtake each other."""
-    app = flask.Flask("in order")
-    app.session_interface = SlowAtFirst()
-    socketio = SocketIO(app, manage_session=False)
-    begun = []
-
-    @socketio.on("begin")
-    async def begin(number):
-        begun.append(number)
-        return len(begun)
-
-    with served(socketio) as port, Wire(port) as wire:
-        wire.join()
-        for number in range(20):
-            wire.emit("begin", number)
-        assert wire.call("begin", 20) == [21]
-    assert begun == list(range(21))
-
-
 @pytest.mark.parametrize("event", ["count", "count async"])
 def test_unmanaged_session_is_opened_and_saved_around_every_event(event):
     app = flask.Flask("unmanaged")
@@ -484,7 +454,7 @@ def test_disconnect_another_and_oneself(wires):
     assert b.wait_for(PacketType.DISCONNECT)
     a.emit("do", "disconnect", {})
     assert a.wait_for(PacketType.DISCONNECT)
-    until(lambda: not {a.sid, b.sid} & set(socketio.server.sockets))
+    until(lambda: not {a.sid, b.sid} & set(socketio.core.by_sid))
     with pytest.raises(UnknownSid):
         socketio.transport(a.sid)
 
@@ -506,6 +476,73 @@ def test_call(wires):
         socketio.call("question", to="nobody")
     with pytest.raises(UsageError, match="to=sid"):
         socketio.call("question")
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+def tell_and_ask(how, sid):
+    """What a view does; the rooms and the answer come as the thread wants them, waited for or to be awaited."""
+    emit("news", how, namespace="/", to=sid)
+    socketio.emit("more news", how, to=sid)
+    join_room(how, sid=sid, namespace="/")
+    found = rooms(sid, namespace="/")
+    asked = (call if how == "call" else socketio.call)("question", "why?", to=sid, namespace="/", timeout=10)
+    return found, asked
+
+
+@app.get("/view/<how>/<sid>")
+def view(how, sid):
+    found, asked = tell_and_ask(how, sid)
+    return {"rooms": found, "answer": asked}
+
+
+@app.get("/async view/<how>/<sid>")
+async def async_view(how, sid):
+    found, asked = tell_and_ask(how, sid)
+    return {"rooms": await found, "answer": await asked}
+
+
+@app.get("/async view in vain/<sid>")
+async def async_view_in_vain(sid):
+    try:
+        await call("question", to=sid, namespace="/", timeout=0.05)
+    except AckTimeout as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("how", ["call", "socketio.call"])
+@pytest.mark.parametrize("page", ["view", "async%20view"])
+def test_views_tell_and_ask(port, wires, how, page):
+    """An `async def` view runs on an event loop of its own, in another thread than ours."""
+    [wire] = wires(1)
+    replies = []
+    thread = threading.Thread(target=lambda: replies.append(get(port, f"/{page}/{how}/{wire.sid}")))
+    thread.start()
+    try:
+        assert [wire.event("news"), wire.event("more news")] == [[how], [how]]
+        wire.answer(wire.wait_for(PacketType.EVENT, name="question"), "because")
+    finally:
+        thread.join(15)
+    assert replies[0].json == {"rooms": [wire.sid, how], "answer": "because"}
+
+
+def test_an_async_view_hears_of_a_timeout(port, wires):
+    [wire] = wires(1)
+    assert "no answer within" in get(port, f"/async%20view%20in%20vain/{wire.sid}").body.decode()
+
+
+def test_rooms_may_be_awaited_in_an_async_handler(wires):
+    [wire] = wires(1)
+
+    @socketio.on("await rooms")
+    async def await_rooms():
+        return await rooms() == rooms()
+
+    assert wire.call("await rooms") == [True]
+
+
+# --- callbacks --------------------------------------------------------------------------------------------------------
 
 
 def test_callback_has_the_context_of_its_client(wires):

@@ -6,6 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tests.support.loopback import handshake
 from truesocket.errors import UsageError
+from truesocket.flask import SocketIO
 from truesocket.flask.environ import Gate, environ_of, install_gate, through_wrappers
 
 
@@ -105,3 +106,39 @@ def test_wrapper_that_answers_itself_is_an_error():
     app.wsgi_app = closed_today
     with pytest.raises(UsageError, match=r"answered a Socket\.IO handshake itself"):
         through_wrappers(app, make())
+
+
+def test_gate_names_the_application_and_lets_the_door_answer():
+    app, seen = flask.Flask("app"), []
+    app.add_url_rule("/", "index", lambda: "a page")
+    gate = install_gate(app)
+    app.wsgi_app = ProxyFix(app.wsgi_app)
+
+    def door(environ, start_response, other):
+        seen.append((environ["truesocket.app"], environ["REMOTE_ADDR"]))
+        return other(environ, start_response)
+
+    gate.door = door
+    assert app.test_client().get("/", headers={"X-Forwarded-For": "203.0.113.7"}).data == b"a page"
+    assert seen == [(app, "203.0.113.7")]
+    probed = through_wrappers(app, make(("x-forwarded-for", "203.0.113.8")))
+    assert probed.extra["truesocket.app"] is app
+    assert len(seen) == 1, "a probe is no request"
+
+
+def test_sockets_through_wsgi_see_what_the_wrappers_made_of_the_request():
+    """No host at all: the callable itself, as a test client of Flask calls it."""
+    app = flask.Flask("app")
+    socketio = SocketIO(app)
+    app.wsgi_app = ProxyFix(app.wsgi_app)
+    headers = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    try:
+        reply = app.test_client().get("/socket.io/?EIO=4&transport=polling", headers=headers)
+        assert reply.status_code == 200
+        [peer] = socketio.entrance.server.peers.values()
+        assert peer.handshake.extra["truesocket.app"] is app
+        assert peer.handshake.extra["REMOTE_ADDR"] == "203.0.113.7"
+        assert peer.handshake.client[0] == "203.0.113.7"
+        assert peer.handshake.scheme == "https"
+    finally:
+        socketio.entrance.stop_in_thread()

@@ -1,38 +1,27 @@
 """SocketIO: options, binding to applications, registration, debug pages."""
 
+import asyncio
+import functools
 import threading
 
 import flask
 import pytest
+from flask.json.provider import DefaultJSONProvider
 
 from tests.support.flasking import served
 from tests.support.wire import Gone, Wire, get
+from truesocket.core.ports import Handshake
 from truesocket.errors import UnknownOption, UsageError
 from truesocket.flask import ConnectionRefusedError, SocketIO, emit
-
-
-def test_names_that_flask_socketio_has():
-    import truesocket.flask as ours
-
-    names = "SocketIO emit call send join_room leave_room close_room rooms disconnect ConnectionRefusedError"
-    assert set(names.split()) <= set(ours.__all__)
-    assert issubclass(ConnectionRefusedError, Exception)
-
+from truesocket.flask.surroundings import APP
 
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
 def test_aliases():
     socketio = SocketIO(resource="/live", max_http_buffer_size=5000)
-    assert (socketio.server.config.prefix, socketio.server.config.max_payload) == ("/live/", 5000)
-    assert SocketIO(resource="/live", path="/mine").server.config.prefix == "/mine/"
-
-
-@pytest.mark.parametrize("name", ["async_mode", "monitor_clients", "logger", "engineio_logger"])
-def test_obsolete_options_warn_where_they_are_written(name):
-    with pytest.warns(DeprecationWarning, match=rf"SocketIO\({name}=...\) does nothing: ") as caught:
-        SocketIO(flask.Flask("app"), **{name: "threading"})
-    assert caught[0].filename == __file__
+    assert (socketio.core.config.prefix, socketio.core.config.max_payload) == ("/live/", 5000)
+    assert SocketIO(resource="/live", path="/mine").core.config.prefix == "/mine/"
 
 
 def test_unknown_option_names_the_nearest():
@@ -46,10 +35,10 @@ def test_options_of_constructor_and_init_app_are_added():
     socketio = SocketIO(ping_interval=5)
     socketio.on_event("say", print)
     socketio.init_app(flask.Flask("app"), ping_timeout=6)
-    assert (socketio.server.config.ping_interval, socketio.server.config.ping_timeout) == (5, 6)
-    assert socketio.server.registry.find("/", "say") is not None
+    assert (socketio.core.config.ping_interval, socketio.core.config.ping_timeout) == (5, 6)
+    assert socketio.core.registry.find("/", "say") is not None
     socketio.init_app(flask.Flask("app"))
-    assert socketio.server.config.ping_timeout == 6
+    assert socketio.core.config.ping_timeout == 6
 
 
 # --- applications -----------------------------------------------------------------------------------------------------
@@ -157,6 +146,39 @@ def test_connect_refused_with_flask_socketios_exception():
         wire.join(auth={"a": 1})
 
 
+# --- several applications ---------------------------------------------------------------------------------------------
+
+
+def test_the_application_that_a_client_came_through():
+    socketio = SocketIO()
+    first, second = flask.Flask("first"), flask.Flask("second")
+    socketio.init_app(first)
+    socketio.init_app(second)
+    handshake = Handshake("/", "", [], ("", 0), ("", 0), "http", "test", "websocket")
+    assert socketio.app_of() is socketio.app_of(handshake) is second
+    handshake.extra = {APP: first}  # as a door does that knows it
+    assert socketio.app_of(handshake) is first
+
+
+def test_the_json_of_the_application_whose_event_it_is():
+    class Named(DefaultJSONProvider):
+        @staticmethod
+        def default(value):
+            return f"{type(value).__name__} of {flask.current_app.name}"
+
+    socketio = SocketIO()
+    for name in ("first", "second"):
+        app = flask.Flask(name)
+        app.json = Named(app)
+        socketio.init_app(app)
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        socketio.emit("outside", complex(1))
+        with app.app_context():
+            socketio.emit("inside", complex(1))
+        assert wire.event("outside") == wire.event("inside") == ["complex of second"]
+
+
 # --- background -------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +199,32 @@ def test_sleep_sleeps():
     socketio = SocketIO()
     socketio.start_background_task(lambda: (socketio.sleep(0.01), started.set()))
     assert started.wait(10)
+
+
+def test_a_task_may_be_anything_that_can_be_called():
+    got: list[object] = []
+    socketio = SocketIO()
+    socketio.start_background_task(functools.partial(got.append, 1)).join(10)
+    assert got == [1]
+
+    async def later(): ...
+
+    with pytest.raises(UsageError, match=r"asyncio.create_task\(\)"):
+        socketio.start_background_task(later)
+
+
+def test_sleep_is_awaited_on_the_loop():
+    socketio = SocketIO(flask.Flask("app"))
+
+    @socketio.on("sleep")
+    async def sleep():
+        await socketio.sleep(0.001)
+        await asyncio.to_thread(socketio.sleep, 0.001)
+        return "slept"
+
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        assert wire.call("sleep") == ["slept"]
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

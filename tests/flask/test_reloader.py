@@ -1,5 +1,6 @@
 """The reloader of `python app.py` in debug mode: a parent that watches, a child that serves."""
 
+import json
 import os
 import signal
 import time
@@ -47,6 +48,35 @@ def test_restarts_after_a_change_and_after_a_mistake_and_ends_with_its_parent(pr
         wait_for_page(server.port, b"version 3")
         assert "reloader: watching" in server.output
         server.process.send_signal(signal.SIGTERM)  # and `running` asserts that no child is left behind
+
+
+def test_parent_that_is_killed_takes_its_child_along(program):
+    with running(str(program), env={"DEBUG": "1"}, tracebacks=True) as server:
+        wait_for_page(server.port, b"version 1")
+        server.process.kill()
+        server.process.wait()
+        server.wait_for_output("the reloader is gone, so this program ends, too")
+        server.wait_for_output("code behind run()")
+        deadline = time.monotonic() + 10
+        while server._group_lives():
+            assert time.monotonic() < deadline, "the child lives on"
+            time.sleep(0.05)
+        server.process.returncode = 0  # we killed it; `running` need not complain
+
+
+def test_options_of_the_reloader(program):
+    text = program.with_name("words.txt")
+    text.write_text("old")
+    options = {"extra_files": [str(text)], "reloader_options": {"exclude_patterns": ["*/skipped.py"], "interval": 0.1}}
+    with running(str(program), env={"DEBUG": "1", "OPTIONS": json.dumps(options)}, stops_within=20) as server:
+        wait_for_page(server.port, b"version 1")
+        program.with_name("skipped.py").write_text("x = 1")
+        time.sleep(2)
+        assert "starting again" not in server.output
+        text.write_text("new")
+        server.wait_for_output("words.txt changed, starting again")
+        server.wait_for_output("listening on", within=20)
+        wait_for_page(server.port, b"version 1")
 
 
 def test_port_in_use_ends_the_parent_too(program):

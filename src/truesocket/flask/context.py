@@ -1,157 +1,67 @@
-"""Flask around a handler: the request context, the session, and the functions that find their way through it.
+"""The functions that find their way through the context of the event being handled: ``emit``, ``join_room`` and others.
 
-Every event gets a request context of its own, made from the handshake's environ, with ``request.sid``,
-``request.namespace`` and ``request.event`` set; ``teardown_request`` and ``teardown_appcontext`` run behind it,
-``before_request`` and ``after_request`` do not.  All of that happens in the handler's thread, so that a session store
-or a teardown function that takes its time delays nobody.  Around an ``async def`` handler it happens in the pool, in
-the context that the handler then runs in.
+They know the application by ``current_app`` and the client by ``request``; outside of a handler, in a page for example,
+they want to be told ``namespace`` and ``to``.  What stands around a handler is in ``flask/surroundings.py``.
+
+One rule for what has an answer (``call``, ``rooms``): where an event loop runs in the calling thread, in ``async def``
+handlers and views, it is awaited; elsewhere the function waits and returns it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Generator, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Never, TypeVar, cast
 
 import flask
-from flask.sessions import SessionMixin
 
 from truesocket.core.emitter import room_names
-from truesocket.core.ports import Handshake
-from truesocket.core.registry import Handler
-from truesocket.core.runner import Runner
 from truesocket.core.socket import Socket
 from truesocket.errors import UsageError
-from truesocket.flask.environ import environ_of
+from truesocket.flask.options import warn_unknown
+from truesocket.flask.surroundings import SOCKET, FlaskSurroundings, base_environ, owned
+from truesocket.flask.theirs import Answer
 
 if TYPE_CHECKING:
+    from truesocket.bridge import Reply
     from truesocket.flask.extension import SocketIO
 
 __all__ = [
     "FlaskSurroundings",
+    "answered",
+    "base_environ",
     "call",
     "close_room",
     "disconnect",
     "emit",
     "join_room",
     "leave_room",
+    "owned",
     "rooms",
     "send",
 ]
 
-_SOCKET = "truesocket.socket"
+T = TypeVar("T")
+
+#: The arguments of emit().
+_EMIT = ("namespace", "callback", "broadcast", "to", "room", "include_self", "skip_sid", "ignore_queue")
 
 
-class ManagedSession(dict[str, Any], SessionMixin):
-    """The session of one client while it is connected: a copy of the browser's, made at ``connect``."""
-
-    modified = True
-    accessed = True
-
-
-class FlaskSurroundings:
-    """Implements :class:`~truesocket.core.ports.Surroundings`.
-
-    ``app`` gives the Flask application, ``manage_session`` says whether the session is copied at connect (and shared
-    by the events of one client) or opened and saved around every event.
-    """
-
-    def __init__(self, app: Callable[[], flask.Flask]) -> None:
-        self._app = app
-        self.manage_session = True
-        self.runner: Runner | None = None
-        self._latest: dict[Socket, asyncio.Event] = {}  # whether the latest async def handler of a client has begun
-
-    def call(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
-        app = self._app()
-        context = self._context(app, socket, event, args)
-        with context:
-            self._opened(context, socket)
-            result = handler.function(*args)
-            self._saved(app)
-            return result
-
-    async def acall(self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...]) -> object:
-        runner = self.runner
-        assert runner is not None
-        app = self._app()
-        inside = contextvars.copy_context()
-        before, began = self._latest.get(socket), asyncio.Event()
-        self._latest[socket] = began
-        try:
-            context = await runner.in_thread(inside.run, self._enter, app, socket, event, args)
-            error: BaseException | None = None
-            try:
-                if before is not None:
-                    await before.wait()  # threads overtake each other, and handlers begin in the order of their events
-                coroutine = cast(Any, handler.function(*args))
-                task = asyncio.get_running_loop().create_task(coroutine, context=inside)
-                began.set()
-                return await task
-            except BaseException as caught:
-                error = caught
-                raise
-            finally:
-                began.set()
-                await asyncio.shield(runner.in_thread(inside.run, self._leave, app, context, error))
-        finally:
-            began.set()
-            if self._latest.get(socket) is began:
-                del self._latest[socket]
-
-    def _enter(self, app: flask.Flask, socket: Socket, event: str, args: tuple[object, ...]) -> Any:
-        context = self._context(app, socket, event, args)
-        context.push()
-        self._opened(context, socket)
-        return context
-
-    def _leave(self, app: flask.Flask, context: Any, error: BaseException | None) -> None:
-        if error is None:
-            self._saved(app)
-        context.pop(error)
-
-    def _context(self, app: flask.Flask, socket: Socket, event: str, args: tuple[object, ...]) -> Any:
-        environ = base_environ(socket.handshake).copy()
-        environ[_SOCKET] = socket
-        context = app.request_context(environ)
-        request = cast(Any, context.request)
-        request.sid = socket.sid
-        request.namespace = socket.namespace
-        request.event = {"message": event, "args": args}
-        if self.manage_session and isinstance(socket.extra, ManagedSession):
-            _set_session(context, socket.extra)
-        return context
-
-    def _opened(self, context: object, socket: Socket) -> None:
-        """Behind the push: the first event of a client keeps the session that Flask has just opened."""
-        if self.manage_session and not isinstance(socket.extra, ManagedSession):
-            socket.extra = ManagedSession(flask.session)
-            _set_session(context, socket.extra)
-
-    def _saved(self, app: flask.Flask) -> None:
-        """Saves a session that is not ours to keep, as Flask does behind a page."""
-        if self.manage_session:
-            return
-        session = cast(Any, flask.session)._get_current_object()
-        if session.modified:
-            app.session_interface.save_session(app, session, app.response_class())
+def answered(reply: Reply[T]) -> Reply[T] | T:
+    """The answer, waited for; or the reply itself where an event loop runs in this thread, which must not wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return reply.result()
+    return reply
 
 
-def base_environ(handshake: Handshake) -> dict[str, Any]:
-    """The environ of a connection, made when it is first needed."""
-    if not isinstance(handshake.extra, dict):
-        handshake.extra = environ_of(handshake)
-    return handshake.extra
+class _Rooms(list[Hashable]):
+    """The rooms of a client, on the server's own loop, where they are known at once; ``await`` does no harm."""
 
-
-def _set_session(context: object, session: SessionMixin) -> None:
-    """Flask's contexts keep their session in ``_session`` (3.1.3 and later) or in ``session``."""
-    name = "_session" if hasattr(context, "_session") else "session"
-    setattr(context, name, session)
-
-
-# --- the functions ---------------------------------------------------------------------------------------------
+    def __await__(self) -> Generator[object, None, list[Hashable]]:
+        yield from ()
+        return self
 
 
 def _socketio() -> SocketIO:
@@ -185,9 +95,9 @@ def _skip(include_self: bool, skip_sid: Any) -> list[Any]:
 
 
 def _check_orphan(socketio: SocketIO) -> None:
-    socket = flask.request.environ.get(_SOCKET) if flask.has_request_context() else None
+    socket = flask.request.environ.get(SOCKET) if flask.has_request_context() else None
     if isinstance(socket, Socket) and socket.left_at is not None:
-        socketio.server.check_orphan(socket)
+        socketio.core.check_orphan(socket)
 
 
 def emit(
@@ -201,24 +111,27 @@ def emit(
     include_self: bool = True,
     skip_sid: str | list[str] | None = None,
     ignore_queue: bool = False,
+    **unknown: Never,
 ) -> None:
     """Sends an event to the client whose event is being handled, to the rooms or sids ``to``, or to everybody.
 
-    ``callback`` gets the client's answer.  ``include_self=False`` leaves out the sender, ``skip_sid`` others.  It never
-    waits: the bytes leave while the handler goes on.  Outside of a handler give ``namespace`` and ``to`` or
-    ``broadcast=True``.  Raises ``TypeError`` for arguments that JSON cannot hold.
+    ``callback`` gets the client's answer, in a context like the caller's.  ``include_self=False`` leaves out the
+    sender, ``skip_sid`` others.  It never waits: the bytes leave while the handler goes on.  Outside of a handler give
+    ``namespace`` and ``to`` or ``broadcast=True``.  Raises ``TypeError`` for arguments that JSON cannot hold.
     """
+    if unknown:
+        warn_unknown("emit()", unknown, _EMIT, stacklevel=2)
     socketio = _socketio()
     target = _target(to, room, broadcast)
     skip = _skip(include_self, skip_sid)
     _check_orphan(socketio)
-    socketio.server.emit(
+    socketio.core.emit(
         event,
         *_spread(args),
         to=target,
         namespace=_here("namespace", namespace, "namespace='/'"),
         skip=skip,
-        callback=callback,
+        callback=owned(callback),
     )
 
 
@@ -240,8 +153,11 @@ def send(
     include_self: bool = True,
     skip_sid: str | list[str] | None = None,
     ignore_queue: bool = False,
+    **unknown: Never,
 ) -> None:
     """Sends the event ``message`` (or ``json``); otherwise like :func:`emit`."""
+    if unknown:
+        warn_unknown("send()", unknown, ("json", *_EMIT), stacklevel=2)
     emit(
         "json" if json else "message",
         message,
@@ -263,13 +179,16 @@ def call(
     room: Hashable | None = None,
     timeout: float | None = 60,
     ignore_queue: bool = False,
+    **unknown: Never,
 ) -> Any:
     """Sends an event to a client and returns its answer: ``None``, one value, or a tuple of several.
 
-    Waits in the handler's thread; in an ``async def`` handler write ``await call(...)``.  ``timeout`` in seconds.
+    Waits in the calling thread; in an ``async def`` handler or view write ``await call(...)``.  ``timeout`` in seconds.
     Raises :class:`~truesocket.errors.AckTimeout` when nobody answers in time, at once where the client has left.
     """
-    server = _socketio().server
+    if unknown:
+        warn_unknown("call()", unknown, ("namespace", "to", "room", "timeout", "ignore_queue"), stacklevel=2)
+    server = _socketio().core
     reply = server.call(
         event,
         *_spread(args),
@@ -277,36 +196,44 @@ def call(
         namespace=_here("namespace", namespace, "namespace='/'"),
         timeout=timeout,
     )
-    return reply if server.bridge.on_loop() else reply.result()
+    return answered(Answer(reply))
 
 
-def join_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
-    """Puts the client into a room.  Raises :class:`~truesocket.errors.UnknownSid` where it has left."""
-    server = _socketio().server
-    server.enter(_here("sid", sid, "sid=..."), room, namespace=_here("namespace", namespace, "namespace='/'"))
+def join_room(
+    room: Hashable, sid: str | None = None, namespace: str | None = None, *, replay: bool | str = False
+) -> None:
+    """Puts the client into a room.  Raises :class:`~truesocket.errors.UnknownSid` where it has left.
+
+    ``replay=True`` tells it first what was said there, as far as ``history`` reaches; an offset: what since then.
+    """
+    sid, namespace = _here("sid", sid, "sid=..."), _here("namespace", namespace, "namespace='/'")
+    _socketio().core.enter(sid, room, namespace=namespace, replay=replay)
 
 
 def leave_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
     """Takes the client out of a room."""
-    server = _socketio().server
+    server = _socketio().core
     server.leave(_here("sid", sid, "sid=..."), room, namespace=_here("namespace", namespace, "namespace='/'"))
 
 
 def close_room(room: Hashable, namespace: str | None = None) -> None:
     """Takes everybody out of a room."""
-    _socketio().server.close_room(room, namespace=_here("namespace", namespace, "namespace='/'"))
+    _socketio().core.close_room(room, namespace=_here("namespace", namespace, "namespace='/'"))
 
 
 def rooms(sid: str | None = None, namespace: str | None = None) -> list[Hashable]:
-    """The rooms of the client, its own (named by its sid) among them."""
-    server = _socketio().server
+    """The rooms of the client, its own (named by its sid) among them.
+
+    In an ``async def`` view write ``await rooms(...)``.
+    """
+    server = _socketio().core
     sid, namespace = _here("sid", sid, "sid=..."), _here("namespace", namespace, "namespace='/'")
-    return (
-        server.rooms_now(sid, namespace) if server.bridge.on_loop() else server.rooms(sid, namespace=namespace).result()
-    )
+    if server.bridge.on_loop():
+        return _Rooms(server.rooms_now(sid, namespace))
+    return cast(list[Hashable], answered(server.rooms(sid, namespace=namespace)))
 
 
 def disconnect(sid: str | None = None, namespace: str | None = None, silent: bool = False) -> None:
     """Sends the client out of the namespace.  ``silent`` is accepted for compatibility."""
-    server = _socketio().server
+    server = _socketio().core
     server.disconnect(_here("sid", sid, "sid=..."), namespace=_here("namespace", namespace, "namespace='/'"))

@@ -16,6 +16,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 import flask
 
 from truesocket.core.ports import Handshake
+from truesocket.doors.wsgi import APP, Door
 from truesocket.errors import UsageError
 
 __all__ = ["Gate", "environ_of", "install_gate", "through_wrappers"]
@@ -55,15 +56,23 @@ def environ_of(handshake: Handshake) -> dict[str, Any]:
 
 
 class Gate:
-    """The innermost WSGI layer of an application, where a probing environ turns round."""
+    """The innermost WSGI layer of an application: a probing environ turns round here, Socket.IO's requests go out.
 
-    def __init__(self, app: WSGIApplication) -> None:
+    ``door`` answers these where the host is a WSGI server; they have passed the application's wrappers as pages do.
+    """
+
+    def __init__(self, app: WSGIApplication, owner: flask.Flask) -> None:
         self.app = app
+        self._owner = owner
+        self.door: Door | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        environ[APP] = self._owner
         probe: Callable[[dict[str, Any]], None] | None = environ.get(_PROBE)
         if probe is None:
-            return self.app(environ, start_response)
+            if self.door is None:
+                return self.app(environ, start_response)
+            return self.door(environ, start_response, self.app)
         probe(environ)
         start_response("204 No Content", [])
         return []
@@ -81,7 +90,7 @@ def install_gate(app: flask.Flask) -> Gate:
         if inner is None or _is_own(layer, app):
             break
         holder, name = layer, inner
-    gate = Gate(layer)
+    gate = Gate(layer, app)
     setattr(holder, name, gate)
     return gate
 

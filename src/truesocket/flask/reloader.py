@@ -2,11 +2,13 @@
 
 The parent executes the program up to ``socketio.run()``, starts it anew in a child and watches the files; the server
 in the child owns the main thread and ends as it always does.  A program that fails (a syntax error just typed) is
-started again with the next change.
+started again with the next change.  A parent that is killed takes its child along: the child holds one end of a pipe,
+and hears when the other end is gone, however that came.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import os
 import signal
@@ -14,12 +16,14 @@ import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import watchfiles
 
-__all__ = ["BAD_START", "in_child", "run"]
+__all__ = ["BAD_START", "end_with_parent", "in_child", "run"]
 
 _log = logging.getLogger("truesocket")
 
@@ -29,6 +33,10 @@ BAD_START = 78
 _PATIENCE = 8
 #: Flask and its extensions ask for this name to find out whether they run in the child.
 _VARIABLE = "WERKZEUG_RUN_MAIN"
+#: Tells the child which file descriptor is its end of the pipe.
+_PIPE = "TRUESOCKET_RELOADER_PIPE"
+#: Milliseconds between two looks at the files, on systems that do not tell by themselves.
+_INTERVAL = 300
 
 
 def in_child() -> bool:
@@ -36,23 +44,62 @@ def in_child() -> bool:
     return os.environ.get(_VARIABLE) == "true"
 
 
-def run(extra_files: Iterable[str] = ()) -> int:
-    """Watches and restarts until a signal or the program's own end; returns the exit code."""
+def end_with_parent() -> None:
+    """In the child: ends this process when the parent is gone, however that came."""
+    number = os.environ.pop(_PIPE, "")
+    if not number:
+        return
+    pipe = int(number)
+    os.set_inheritable(pipe, False)  # not for the program's own children
+
+    def wait() -> None:
+        os.read(pipe, 1)  # nothing ever comes: it returns when the parent's end is closed
+        _log.warning("the reloader is gone, so this program ends, too")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_PATIENCE)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="truesocket-reloader", daemon=True).start()
+
+
+def run(extra_files: Iterable[str] = (), options: Mapping[str, Any] | None = None) -> int:
+    """Watches and restarts until a signal or the program's own end; returns the exit code.
+
+    ``options``: further ``extra_files``, ``exclude_patterns`` (as in a shell, against the whole path or the name), and
+    the ``interval`` in seconds, for systems that do not tell of changes by themselves.
+    """
+    options = options or {}
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    files = {str(Path(name).resolve()) for name in extra_files}
+    files = {str(Path(name).resolve()) for name in (*extra_files, *(options.get("extra_files") or ()))}
     roots = source_roots() | {str(Path(name).parent) for name in files}
     python = watchfiles.PythonFilter()
+    excluded = tuple(options.get("exclude_patterns") or ())
 
     def wanted(change: watchfiles.Change, path: str) -> bool:
+        if any(fnmatch.fnmatch(path, each) or fnmatch.fnmatch(Path(path).name, each) for each in excluded):
+            return False
         return path in files or python(change, path)
 
     _log.info("reloader: watching %s", ", ".join(sorted(roots)))
-    child: subprocess.Popen[bytes] | None = _start()
+    interval = options.get("interval")
     changes = watchfiles.watch(
-        *roots, watch_filter=wanted, stop_event=stop, rust_timeout=500, yield_on_timeout=True, raise_interrupt=False
+        *roots,
+        watch_filter=wanted,
+        stop_event=stop,
+        rust_timeout=500,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        poll_delay_ms=_INTERVAL if interval is None else max(1, round(float(interval) * 1000)),
     )
+    return _watch(changes, stop)
+
+
+def _watch(changes: Iterable[set[tuple[watchfiles.Change, str]]], stop: threading.Event) -> int:
+    """Starts the child, and again after every change; an empty set of changes is a look at the child."""
+    pipe = _pipe()
+    child: subprocess.Popen[bytes] | None = _start(pipe)
     for changed in changes:
         code = child.poll() if child is not None else None
         if code is not None:
@@ -64,7 +111,7 @@ def run(extra_files: Iterable[str] = ()) -> int:
             names = sorted({os.path.relpath(path) for _, path in changed})
             _log.info("reloader: %s changed, starting again", ", ".join(names[:3]))
             _end(child)
-            child = _start()
+            child = _start(pipe)
     _end(child)
     return 0
 
@@ -84,9 +131,17 @@ def source_roots() -> set[str]:
     return {str(folder) for folder in folders if not folders.intersection(folder.parents)}
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(pipe: int | None) -> subprocess.Popen[bytes]:
     command = [sys.executable, *sys.orig_argv[1:]]
-    return subprocess.Popen(command, env={**os.environ, _VARIABLE: "true"})
+    environment = {**os.environ, _VARIABLE: "true"}
+    if pipe is None:
+        return subprocess.Popen(command, env=environment)
+    return subprocess.Popen(command, env={**environment, _PIPE: str(pipe)}, pass_fds=[pipe])
+
+
+def _pipe() -> int | None:
+    """The end for the children; the other one stays open as long as this process lives, and nobody inherits it."""
+    return None if os.name == "nt" else os.pipe()[0]  # Windows hands on no file descriptors by number
 
 
 def _end(child: subprocess.Popen[bytes] | None) -> None:

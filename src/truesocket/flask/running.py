@@ -1,26 +1,33 @@
-"""``socketio.run()``: the server for ``python app.py``, with its banner, its reloader and its one-sentence errors."""
+"""``socketio.run()`` and ``stop()``: the server for ``python app.py``, with its reloader and one-sentence errors."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
-from collections.abc import Iterable
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import flask
+import uvicorn
 
+from truesocket.doors import tls
 from truesocket.doors import uvicorn as door
 from truesocket.errors import UsageError
-from truesocket.flask import reloader
+from truesocket.flask import reloader, run_options
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import Mapping
 
     from truesocket.flask.extension import SocketIO
 
-__all__ = ["port_of", "run"]
+__all__ = ["Run", "port_of", "run"]
 
 _log = logging.getLogger("truesocket")
+
+#: What `run()` of the extension, :func:`run` here and the function that warns are away from the program's own line.
+_STACKLEVEL = 4
 
 
 def port_of(app: flask.Flask) -> int:
@@ -30,41 +37,81 @@ def port_of(app: flask.Flask) -> int:
     return int(port) if port.isdigit() else 5000
 
 
-def run(
-    socketio: SocketIO,
-    app: flask.Flask,
-    host: str,
-    port: int,
-    *,
-    reload: bool,
-    extra_files: Iterable[str],
-    access_log: bool,
-    ssl_context: ssl.SSLContext | None,
-    ssl_certfile: str | None,
-    ssl_keyfile: str | None,
-    options: dict[str, Any],
-) -> None:
-    """Serves until a signal comes; with ``reload`` the parent watches the files and a child serves."""
-    if reload and not reloader.in_child():
-        sys.exit(reloader.run(extra_files))
-    if app.debug:
-        socketio.use_debugger()
-    try:
+@dataclass
+class Run:
+    """One call of ``run()``: what was asked for, and the server while it serves."""
+
+    host: str
+    port: int
+    debug: bool
+    use_reloader: bool | None
+    access_log: bool
+    ssl_context: object
+    extra_files: tuple[str, ...]
+    reloader_options: Mapping[str, object]
+    options: dict[str, Any]
+    server: door.Server | None = field(default=None, init=False)
+
+    def stop(self) -> None:
+        """Ends it, from any thread; twice does no harm."""
+        if self.server is None:
+            raise UsageError("stop(): the server has not started yet; call it when run() serves")
+        self.server.should_exit = True
+
+    def serve(self, socketio: SocketIO) -> None:
+        """Serves in this process until a signal or :meth:`stop` ends it."""
+        options = dict(self.options)
+        if options.pop("use_debugger", self.debug):
+            socketio.use_debugger()
+        files = tls.take(options)
+        known = inspect.signature(uvicorn.Config).parameters.keys() | _SERVE_OPTIONS
+        options = run_options.for_server(options, dict.fromkeys(known), stacklevel=_STACKLEVEL)
+        context = tls.context_of(self.ssl_context, files)
+        options.setdefault("log_level", "info" if self.access_log else "warning")
         door.serve(
             socketio,
-            host=host,
-            port=port,
-            ssl_context=ssl_context,
-            access_log=access_log,
-            log_level="info" if access_log else "warning",
-            on_started=lambda listening: _banner(listening, host, secure=bool(ssl_context or ssl_certfile)),
-            ssl_certfile=ssl_certfile,
-            ssl_keyfile=ssl_keyfile,
+            host=self.host,
+            port=self.port,
+            ssl_context=context,
+            access_log=self.access_log,
+            on_made=self._made,
+            on_started=lambda listening: _banner(listening, self.host, secure=context is not None),
             **options,
         )
+
+    def _made(self, server: door.Server) -> None:
+        self.server = server
+
+
+_SERVE_OPTIONS = {"switch_interval", "gc_freeze"}
+
+
+def run(socketio: SocketIO, order: Run) -> None:
+    """Serves until it is ended; with the reloader the parent watches the files and a child serves.
+
+    What cannot work is one sentence and exit code 1.
+    """
+    try:
+        watched = run_options.for_reloader(order.reloader_options, order.options)
+        if _reloads(order):
+            if not reloader.in_child():
+                sys.exit(reloader.run(order.extra_files, watched))
+            reloader.end_with_parent()
+        order.serve(socketio)
     except UsageError as error:
         sys.stderr.write(f"truesocket: {error}\n")
-        sys.exit(reloader.BAD_START if reload else 1)
+        sys.exit(reloader.BAD_START if reloader.in_child() else 1)
+
+
+def _reloads(order: Run) -> bool:
+    """The reloader's parent listens to signals, which only the main thread may."""
+    wanted = order.debug if order.use_reloader is None else order.use_reloader
+    if not wanted or threading.current_thread() is threading.main_thread():
+        return wanted
+    if order.use_reloader is None:
+        _log.info("run() is not in the main thread: no reloader")
+        return False
+    raise UsageError("the reloader works in the main thread only: write run(..., use_reloader=False) in this one")
 
 
 def _banner(port: int, host: str, *, secure: bool) -> None:
