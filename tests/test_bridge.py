@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from truesocket import bridge as bridge_module
-from truesocket.bridge import DONE, Bridge, Reply
+from truesocket.bridge import DONE, Bridge, LoopThread, Reply
 from truesocket.errors import AckTimeout, UsageError
 
 GRACE = 30  # seconds; nothing here takes any
@@ -609,3 +609,91 @@ print("fine")
     )
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "fine\n", done.stderr
+
+
+# --- the loop thread --------------------------------------------------------------------------------------------------
+
+
+def test_one_loop_for_all_who_come_at_once():
+    own = LoopThread()
+    assert own.loop is None
+    loops = set()
+    threads = [threading.Thread(target=lambda: loops.add(own.run(asyncio.get_running_loop))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(GRACE)
+    assert loops == {own.loop}
+    assert own.run(threading.current_thread).name == "truesocket-loop"
+    assert own.run(own.run, threading.get_ident) == own.run(threading.get_ident)
+    own.end()
+
+
+def test_loop_thread_raises_what_the_function_raises():
+    own = LoopThread()
+    with pytest.raises(ZeroDivisionError):
+        own.run(lambda: 1 // 0)
+    own.end()
+
+
+def test_farewells_run_on_the_loop_and_a_bad_one_stops_nobody(caplog):
+    own = LoopThread()
+    loop = own.run(asyncio.get_running_loop)
+    told = []
+
+    async def good():
+        told.append(asyncio.get_running_loop())
+
+    async def bad():
+        raise ValueError("oops")
+
+    for key, farewell in enumerate((bad, good, good)):
+        own.at_end(key, farewell)
+    own.at_end(2, None)
+    own.end()
+    assert told == [loop]
+    assert loop.is_closed()
+    assert "a server could not end" in caplog.text
+    with pytest.raises(UsageError, match="the process ends"):
+        own.run(int)
+    own.end()
+
+
+def test_loop_that_is_blocked_does_not_hold_up_the_end(caplog, monkeypatch):
+    monkeypatch.setattr(bridge_module, "_FAREWELL", 0.1)
+    own, going = LoopThread(), threading.Event()
+    loop = own.run(asyncio.get_running_loop)
+    loop.call_soon_threadsafe(going.wait, GRACE)
+    own.end()
+    assert "does an async def handler block it?" in caplog.text
+    going.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_server_in_a_thread_ends_with_its_process_and_starts_anew_in_a_child(tmp_path):
+    program = tmp_path / "serves.py"
+    program.write_text(
+        """
+import os, sys
+from truesocket.core.server import Server
+from truesocket.doors.entrance import Entrance
+
+entrance = Entrance(Server())
+stop = entrance.server.stop
+entrance.server.stop = lambda: (stop(), print("stopped", flush=True))
+loop = entrance.start_in_thread("wsgi")
+assert entrance.start_in_thread("wsgi") is loop
+if os.fork() == 0:
+    assert not entrance.server.running
+    assert entrance.start_in_thread("wsgi") is not loop
+    assert entrance.server.members().result(30) == []
+    sys.exit()
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+assert entrance.server.members().result(30) == []
+print("fine", flush=True)
+"""
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "stopped\nfine\nstopped\n", done.stderr
+    assert "Traceback" not in done.stderr
+    assert "open event loop" not in done.stderr

@@ -76,6 +76,10 @@ class Wire:
             return
         there, back = await asyncio.open_connection(HOST, self._port)
         ends = {writer, back}
+        if asyncio.get_running_loop().time() < self._dead_until:  # it has been cut while it was being made
+            for end in ends:
+                end.transport.abort()
+            return
         self._ends |= ends
         for end in ends:
             end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,7 +16,7 @@ FULL = os.environ.get("TRUESOCKET_TEST_FULL") == "1"
 Place = Literal["Node.js", "Chromium", "sync", "async"]
 Serializer = Literal["default", "msgpack"]
 Transports = Literal["default", "websocket", "polling", "jsonp"]
-Door = Literal["run", "uvicorn-fast", "uvicorn", "hypercorn"]
+Door = Literal["run", "uvicorn-fast", "uvicorn", "hypercorn", "gunicorn-gthread"]
 # the way users start it, then the other doors
 DOORS: tuple[Door, ...] = get_args(Door)
 

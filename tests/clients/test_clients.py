@@ -17,7 +17,7 @@ import pytest
 
 from tests.clients.proxy import Proxies
 from tests.clients.roster import MESSAGE, RUNS, Door, Row, Serializer
-from tests.support.servers import ROOT, Server, running, running_asgi
+from tests.support.servers import ROOT, Server, running, running_asgi, running_wsgi
 
 APP = "tests.apps.clients_app"
 PATIENCE = 90
@@ -34,6 +34,8 @@ told: dict[tuple[Door, Serializer], Reports] = {}
 
 def serve(door: Door, serializer: Serializer):
     env = {"SERIALIZER": serializer}
+    if door == "gunicorn-gthread":
+        return running_wsgi(f"{APP}:app", door, threads=8, env=env)
     return running(APP, env=env) if door == "run" else running_asgi(f"{APP}:socketio", server=door, env=env)
 
 

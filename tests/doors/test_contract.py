@@ -10,19 +10,25 @@ from typing import get_args
 
 import pytest
 
-from tests.support.servers import Host, Server, running_asgi
+from tests.support.servers import Host, Server, running_asgi, running_wsgi
 from tests.support.wire import Gone, PollingPipe, RawWebSocket, WebSocketPipe, Wire, get
 from truesocket.codec import frames
 from truesocket.codec.engineio import CLOSE, EnginePacket
 from truesocket.codec.socketio import PacketType
 
-DOORS: tuple[Host, ...] = get_args(Host)
-APP = "tests.apps.contract_app:socketio"
+DOORS: tuple[str, ...] = (*get_args(Host), "gunicorn-gthread", "werkzeug")
+APP = "tests.apps.contract_app"
+
+
+def running(door, env=None) -> contextlib.AbstractContextManager[Server]:
+    if door in get_args(Host):
+        return running_asgi(f"{APP}:socketio", door, env=env)
+    return running_wsgi(f"{APP}:app", door, env=env)
 
 
 @pytest.fixture(scope="module", params=DOORS)
 def door(request) -> Iterator[Server]:
-    with running_asgi(APP, request.param) as server:
+    with running(request.param) as server:
         yield server
 
 
@@ -380,7 +386,7 @@ FORWARDED = [
 @pytest.fixture(scope="module", params=[(door, fix) for door in DOORS for fix in ("", "1")], ids=str)
 def proxied(request) -> Iterator[Server]:
     door, fix = request.param
-    with running_asgi(APP, door, env={"PROXYFIX": fix}) as server:
+    with running(door, env={"PROXYFIX": fix}) as server:
         yield server
 
 

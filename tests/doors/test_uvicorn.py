@@ -92,7 +92,7 @@ def test_contract(parser):
         with Wire(port) as wire:
             wire.join()
             [connection] = Spy.connections
-            assert isinstance(connection, door.UvicornStream), "uvicorn does not know whom to shut down"
+            assert isinstance(connection, door.BookedStream), "uvicorn does not know whom to shut down"
             target = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1"
             assert Spy.calls[1:3] == ["connection_made", f"data_received {target}"]
             words = Spy.calls[0].removeprefix("init 0 ")

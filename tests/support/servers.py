@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 TRACEBACK = "Traceback (most recent call last)"
 
 Host = Literal["uvicorn", "uvicorn-fast", "hypercorn"]
+WsgiHost = Literal["gunicorn-gthread", "gunicorn-sync", "werkzeug", "waitress"]
 
 # What is up right now, so that a failing test can show what its servers said (tests/conftest.py).
 alive: "list[Server]" = []
@@ -32,7 +33,7 @@ alive: "list[Server]" = []
 class Server:
     """A program that listens on `url`, in a process group of its own."""
 
-    def __init__(self, command: list[str], port: int, env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: list[str], port: int, env: Mapping[str, str], log: Path, cwd: Path = ROOT) -> None:
         self.command = command
         self.port = port
         self.url = f"http://{HOST}:{port}"
@@ -40,7 +41,7 @@ class Server:
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -119,18 +120,21 @@ def running(
     starts_within: float = 30,
     stops_within: float = 10,
     tracebacks: bool = False,
+    cwd: Path = ROOT,
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Run `python program arguments...`: a path ending in .py, or a module's name.
 
-    `{port}` in an argument becomes the free port that was chosen; the environment has it as PORT, the address as HOST.
+    `{port}` in an argument becomes `port`, or the free one that was chosen; the environment has it as PORT, the address
+    as HOST.
     `tracebacks=True` says that the test makes the program write one on purpose.
     """
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, *([program] if program.endswith(".py") else ["-m", program])]
     command += [argument.replace("{port}", str(port)) for argument in arguments]
     surroundings = {**os.environ, "PYTHONUNBUFFERED": "1", "HOST": HOST, "PORT": str(port), **(env or {})}
     with tempfile.TemporaryDirectory(prefix="truesocket-") as folder:
-        server = Server(command, port, surroundings, Path(folder) / "output.txt")
+        server = Server(command, port, surroundings, Path(folder) / "output.txt", cwd)
         alive.append(server)
         try:
             server.wait_until_listening(starts_within)
@@ -160,6 +164,28 @@ def running_asgi(
             return running("uvicorn", *arguments, env=env, tracebacks=tracebacks)
         case "hypercorn":
             return running("hypercorn", application, "--bind", HOST + ":{port}", env=env, tracebacks=tracebacks)
+
+
+def running_wsgi(
+    application: str,
+    server: WsgiHost,
+    *arguments: str,
+    threads: int = 40,
+    env: Mapping[str, str] | None = None,
+    tracebacks: bool = False,
+) -> contextlib.AbstractContextManager[Server]:
+    """Run a WSGI application (`"module:name"`) on gunicorn, on Werkzeug (`flask run`), or on waitress."""
+    match server:
+        case "gunicorn-gthread" | "gunicorn-sync":
+            kind = ["--worker-class", "gthread", "--threads", str(threads)] if server == "gunicorn-gthread" else []
+            where = ["--bind", HOST + ":{port}", "--no-control-socket"]
+            return running("gunicorn", *kind, *where, *arguments, application, env=env, tracebacks=tracebacks)
+        case "werkzeug":
+            where = ["run", "--host", HOST, "--port", "{port}"]
+            return running("flask", "--app", application, *where, *arguments, env=env, tracebacks=tracebacks)
+        case "waitress":
+            where = ["--listen", HOST + ":{port}", "--threads", str(threads)]
+            return running("waitress", *where, *arguments, application, env=env, tracebacks=tracebacks)
 
 
 def free_port() -> int:

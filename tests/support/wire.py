@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -53,15 +54,28 @@ class Pipe(Protocol):
         """Cut the connection, without a word."""
 
 
-def get(port: int, target: str, headers: Headers = (), method: str = "GET", body: bytes | None = None) -> "Reply":
+def get(
+    port: int,
+    target: str,
+    headers: Headers = (),
+    method: str = "GET",
+    body: bytes | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> "Reply":
     """One HTTP request on a connection of its own."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=15)
+    connection = _http(port, 15, tls)
     try:
         connection.request(method, target, body=body, headers=dict(headers))
         answer = connection.getresponse()
         return Reply(answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()})
     finally:
         connection.close()
+
+
+def _http(port: int, timeout: float, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if tls is None:
+        return http.client.HTTPConnection(HOST, port, timeout=timeout)
+    return http.client.HTTPSConnection(HOST, port, timeout=timeout, context=tls)
 
 
 class Reply:
@@ -81,9 +95,13 @@ class Reply:
 class RawWebSocket:
     """A WebSocket after its handshake; raises :class:`Gone` where the server refuses."""
 
-    def __init__(self, port: int, target: str, headers: Headers = (), timeout: float = 10) -> None:
+    def __init__(
+        self, port: int, target: str, headers: Headers = (), timeout: float = 10, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.socket = socket.create_connection((HOST, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=HOST)
         self._buffer = b""
         key = base64.b64encode(os.urandom(16)).decode()
         given = dict(headers)
@@ -174,16 +192,22 @@ class WebSocketPipe:
 class PollingPipe:
     """Packets in the bodies of GETs and POSTs."""
 
-    def __init__(self, port: int, target: str, headers: Headers, revision: int) -> None:
+    def __init__(
+        self, port: int, target: str, headers: Headers, revision: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.target = target
         self._port = port
         self._headers = dict(headers)
         self._revision = revision
-        self._getting = http.client.HTTPConnection(HOST, port, timeout=10)
-        self._posting = http.client.HTTPConnection(HOST, port, timeout=10)
+        self._getting = _http(port, 10, tls)
+        self._posting = _http(port, 10, tls)
 
     def send(self, packets: list[EnginePacket]) -> None:
         self.post(engineio.build_payload(packets, self._revision))
+
+    def fresh_post(self) -> None:
+        """The next POST takes a new connection: a server may end one that was idle, and nothing is retried here."""
+        self._posting.close()
 
     def post(self, body: bytes, content_type: str = "text/plain;charset=UTF-8") -> None:
         """A payload as it is, right or wrong."""
@@ -229,13 +253,14 @@ class Wire:
         query: str = "",
         headers: Headers = (),
         path: str = "/socket.io/",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.revision = revision
         self.waiting: deque[SocketPacket] = deque()
         self.arrived: list[float] = []
         self._packets: deque[EnginePacket] = deque()
         self._ids = 0
-        self._port, self._headers = port, list(headers)
+        self._port, self._headers, self._tls = port, list(headers), tls
         self._base = f"{path}?EIO={revision}" + (f"&{query}" if query else "")
         self._awaited: SocketPacket | None = None
         self._parts: list[bytes] = []
@@ -243,7 +268,7 @@ class Wire:
         if transport == "websocket":
             self.pipe = self._websocket()
         else:
-            self.pipe = PollingPipe(port, f"{self._base}&transport=polling", headers, revision)
+            self.pipe = PollingPipe(port, f"{self._base}&transport=polling", headers, revision, tls)
         try:
             opening = self._next(10)
         except BaseException:
@@ -285,7 +310,7 @@ class Wire:
 
     def _websocket(self, extra: str = "") -> WebSocketPipe:
         target = f"{self._base}&transport=websocket{extra}"
-        return WebSocketPipe(RawWebSocket(self._port, target, self._headers), self.revision)
+        return WebSocketPipe(RawWebSocket(self._port, target, self._headers, tls=self._tls), self.revision)
 
     def _next(self, timeout: float) -> EnginePacket:
         """The next packet that is no heartbeat."""

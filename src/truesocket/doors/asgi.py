@@ -7,23 +7,24 @@ coroutine: one task per client writes what waits, and only while something waits
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import replace
 from typing import Any
 
 from truesocket.codec import engineio
 from truesocket.codec.engineio import EnginePacket
 from truesocket.codec.parcel import Parcel
-from truesocket.core.admission import Denied, Opening
+from truesocket.core.admission import Denied
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
+from truesocket.doors import polls
+from truesocket.doors.ending import signals_heard
 from truesocket.doors.entrance import Entrance, Prepare
+from truesocket.doors.polls import Poll
+from truesocket.errors import TooLarge
 from truesocket.session.engine import Engine, Reason
-from truesocket.session.peer import Peer
 from truesocket.transports import polling
-from truesocket.transports.polling import HttpReply, HttpRequest
+from truesocket.transports.polling import HttpReply
 
 __all__ = ["ASGIApp", "App", "Receive", "Scope", "Send"]
 
@@ -43,7 +44,7 @@ class ASGIApp:
     """
 
     def __init__(self, server: Server, other: App | None = None, *, prepare: Prepare | None = None) -> None:
-        self.entrance = Entrance(server, prepare)
+        self.entrance: Entrance = Entrance(server, prepare)
         self._other = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,9 +80,12 @@ class ASGIApp:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starts and stops the server with its host; an application with a lifespan of its own gets it, too."""
-        fast = "truesocket.doors.uvicorn" in sys.modules  # its only importers put it in uvicorn's place
-        self.entrance.start("uvicorn" if fast else "asgi")
+        self.entrance.ending = False
+        self.entrance.start(_door_beside(receive))
+        with signals_heard(self.entrance.end):
+            await self._live(scope, receive, send)
 
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen: set[str] = set()
 
         async def receive_on() -> MutableMapping[str, Any]:
@@ -120,52 +124,25 @@ class ASGIApp:
         if rest:
             await _send_reply(send, self.entrance.static.reply(rest, method, handshake.header("if-none-match")))
             return
-        seen = self.entrance.prepared(handshake, method)
-        if not isinstance(seen, Handshake):
-            seen = await seen
-        cors = self.entrance.cors_headers(seen)
-        if method == "OPTIONS":
-            await _send_reply(send, HttpReply(204, b"", headers=()), cors)
-            return
-        opening = self.entrance.read(seen, method, is_websocket=False)
-        if isinstance(opening, Denied):
-            reply: HttpReply | None = polling.error_reply(opening.code, opening.hint)
-        else:
-            reply = await self._turn(seen, opening, method, receive)
+        found = await polls.admit(self.entrance, handshake, method)
+        reply = found if isinstance(found, HttpReply) else await self._turn(found, receive)
         if reply is not None:
-            await _send_reply(send, self.entrance.compressed(reply, seen), cors)
+            await _send_reply(send, reply)
 
-    async def _turn(self, handshake: Handshake, opening: Opening, method: str, receive: Receive) -> HttpReply | None:
+    async def _turn(self, poll: Poll, receive: Receive) -> HttpReply | None:
         """One GET or POST; ``None`` where the client went away meanwhile."""
-        cookies: tuple[tuple[str, str], ...] = ()
-        if opening.sid is None:
-            peer = self.entrance.server.new_peer(handshake, opening)
-            peer.open(None)
-            cookies = self.entrance.cookies(peer.sid)
-        else:
-            peer = self.entrance.server.peers[opening.sid]
-        if method not in ("GET", "POST"):
-            return polling.error_reply(2, "a session speaks GET and POST", status=400)
-        if method == "POST":
-            return await self._post(handshake, peer, receive)
-        request = HttpRequest(method, jsonp=handshake.args().get("j"))
-        reply = await _until_gone(polling.turn(peer.engine, request), receive)
-        return reply if reply is None or not cookies else replace(reply, headers=(*reply.headers, *cookies))
-
-    async def _post(self, handshake: Handshake, peer: Peer[Handshake], receive: Receive) -> HttpReply | None:
-        """One POST: it begins when its head has come, so that a second one beside it is seen."""
-        if not peer.engine.post_begins():
-            return polling.error_reply(3, "two POSTs of one session at the same time; the session has been closed")
+        if poll.method == "GET":
+            return await _until_gone(poll.get(), receive)
+        refusal = poll.begins()
+        if refusal is not None:
+            return refusal
         try:
             body = await _body(receive, self.entrance.server.config.max_payload)
-            if not isinstance(body, bytes):
-                if body is not None:
-                    peer.close(Reason.TRANSPORT_ERROR)
-                return body
-            request = HttpRequest("POST", handshake.header("content-type"), body, handshake.args().get("j"))
-            return await _until_gone(polling.turn(peer.engine, request), receive)
+            return None if body is None else await _until_gone(poll.post(body), receive)
+        except TooLarge:
+            return poll.too_large()
         finally:
-            peer.engine.post_ends()
+            poll.peer.engine.post_ends()
 
     # --- WebSocket -----------------------------------------------------------------------------------------------
 
@@ -179,9 +156,10 @@ class ASGIApp:
         opening = self.entrance.read(seen, "GET", is_websocket=True)
         if isinstance(opening, Denied):
             if answers:
-                await _send_reply(send, polling.error_reply(opening.code, opening.hint), kind="websocket.http")
+                await _send_reply(send, self.entrance.refusal(opening), kind="websocket.http")
             else:
-                await send({"type": "websocket.close", "code": 1008, "reason": opening.hint[:100]})
+                code = 1013 if opening.retry_after else 1008
+                await send({"type": "websocket.close", "code": code, "reason": opening.hint[:100]})
             return
         server = self.entrance.server
         peer = server.new_peer(seen, opening) if opening.sid is None else server.peers[opening.sid]
@@ -210,7 +188,7 @@ class AsgiLink:
         self._closing: tuple[int, str] | None = None
         self._readable = asyncio.Event()
         self._readable.set()
-        self.writable = True
+        self.writable: bool = True
 
     async def run(self, receive: Receive) -> None:
         """Reads until the connection ends, or the host gives up on us."""
@@ -296,6 +274,16 @@ class AsgiLink:
             self._flusher = None
 
 
+def _door_beside(receive: Receive) -> str:
+    """Which door the host's WebSockets take, as far as it can be seen.
+
+    uvicorn's lifespan knows its configuration, and that the class which it was told to use.  Behind a layer that wraps
+    ``receive`` nothing is seen; then the first WebSocket tells the log (``Entrance.start``).
+    """
+    config = getattr(getattr(receive, "__self__", None), "config", None)
+    return str(getattr(getattr(config, "ws_protocol_class", None), "door", "asgi"))
+
+
 # --- ASGI's forms -----------------------------------------------------------------------------------------------------
 
 
@@ -321,8 +309,8 @@ def _handshake(scope: Scope) -> Handshake:
     )
 
 
-async def _body(receive: Receive, limit: int) -> bytes | HttpReply | None:
-    """The request's body; a reply where it is larger than ``limit`` bytes; ``None`` where the client breaks off."""
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """The request's body; ``None`` where the client breaks off.  Raises ``TooLarge`` for more than ``limit`` bytes."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -332,7 +320,7 @@ async def _body(receive: Receive, limit: int) -> bytes | HttpReply | None:
         part = event.get("body", b"")
         size += len(part)
         if size > limit:
-            return HttpReply(413, b"the payload is larger than max_payload; the session has been closed")
+            raise TooLarge(f"a body of more than {limit} bytes")
         parts.append(part)
         if not event.get("more_body", False):
             return b"".join(parts)
@@ -360,14 +348,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _send_reply(
-    send: Send, reply: HttpReply, extra: tuple[tuple[str, str], ...] = (), kind: str = "http"
-) -> None:
-    headers = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
-    if reply.status in (204, 304):
-        headers = []
-    elif any(name == "Content-Length" for name, _ in reply.headers):  # an answer to HEAD
-        headers.pop()
-    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in (*reply.headers, *extra)]
+async def _send_reply(send: Send, reply: HttpReply, kind: str = "http") -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.all_headers()]
     await send({"type": f"{kind}.response.start", "status": reply.status, "headers": headers})
     await send({"type": f"{kind}.response.body", "body": reply.body})

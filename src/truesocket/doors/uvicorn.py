@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import inspect
 import logging
@@ -31,16 +32,13 @@ from uvicorn.server import HANDLED_SIGNALS, ServerState
 
 from truesocket.codec import upgrade
 from truesocket.codec.upgrade import Head
-from truesocket.core.admission import Denied, Opening
 from truesocket.core.ports import Handshake
+from truesocket.doors import opening, tls
 from truesocket.doors.asgi import Receive, Scope, Send
 from truesocket.doors.entrance import Entrance
+from truesocket.doors.opening import BookedStream
 from truesocket.errors import UnknownOption, UpgradeError, UsageError
-from truesocket.session.compression import Compression
-from truesocket.session.engine import Engine, Reason
-from truesocket.session.peer import Peer
-from truesocket.transports.polling import HttpReply, error_reply
-from truesocket.transports.stream import Stream
+from truesocket.transports.polling import HttpReply
 
 __all__ = ["Application", "Door", "Server", "bind", "serve"]
 
@@ -56,45 +54,15 @@ _CLOSE_TIMEOUT = 1.0
 _SWITCH_INTERVAL = 0.0005
 
 
-class UvicornStream(Stream):
-    """A stream that uvicorn keeps in its books, so that it can end it."""
-
-    __slots__ = ("_connections", "_engine")
-
-    def __init__(
-        self,
-        transport: asyncio.Transport,
-        engine: Engine,
-        connections: set[Any],
-        compression: Compression | None = None,
-    ) -> None:
-        super().__init__(transport, engine, engine.revision, engine.max_payload, compression)
-        self._engine = engine
-        self._connections = connections
-        connections.add(self)
-
-    def shutdown(self) -> None:
-        """uvicorn ends: so does the session, never with a Socket.IO DISCONNECT, after which clients stay away."""
-        if self._engine.link is self:
-            self._engine.close(Reason.SHUTTING_DOWN)
-        else:
-            self.close(1001, Reason.SHUTTING_DOWN)
-
-    def abort(self) -> None:
-        """Ends the connection without a word."""
-        self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
-        super().connection_lost(exc)
-
-
 class Door(asyncio.Protocol):
     """Answers one upgrade request, then steps aside.
 
     uvicorn sets it as the transport's protocol *behind* the call that brings the request, so what follows is forwarded
     until the next turn of the loop, when the protocol that took over is set in its place.
     """
+
+    #: How the start-up line calls it (``doors/asgi.py``).
+    door = "uvicorn"
 
     def __init__(
         self,
@@ -194,34 +162,15 @@ class Door(asyncio.Protocol):
         task.add_done_callback(prepared)
 
     def _decide(self, entrance: Entrance, head: Head, handshake: Handshake) -> None:
-        opening = entrance.read(handshake, head.method, is_websocket=True)
-        if isinstance(opening, Denied):
-            self._refuse_with(error_reply(opening.code, opening.hint))
+        wanted = opening.admit(entrance, handshake, head.method)
+        if isinstance(wanted, HttpReply):
+            self._refuse(upgrade.refusal(wanted.status, wanted.body, wanted.headers, wanted.content_type))
             return
-        try:
-            key = upgrade.check(head.method, head.version, head.get)
-        except UpgradeError as error:
-            self._refuse(upgrade.refusal(error.http_status, str(error), error.headers))
-            return
-        server = entrance.server
-        found = server.new_peer(handshake, opening) if opening.sid is None else server.peers[opening.sid]
         self._connections.discard(self)
-        agreed = entrance.negotiate(handshake.header("sec-websocket-extensions"))
-        headers = entrance.cookies(found.sid) if opening.sid is None else ()
-        if agreed is not None:
-            headers = (*headers, ("Sec-WebSocket-Extensions", agreed.header))
-        self._transport.write(upgrade.answer(key, headers))
-        compression = None if agreed is None else Compression(agreed, server.config.compression_threshold)
-        self._start(found, opening, compression)
-
-    def _start(self, peer: Peer[Handshake], opening: Opening, compression: Compression | None) -> None:
-        stream = UvicornStream(self._transport, peer.engine, self._connections, compression)
-        engine = peer.engine
+        stream = opening.open_stream(entrance, wanted, self._transport, self._connections)
+        if stream is None:
+            return
         self._hand_over(stream)
-        if opening.sid is None:
-            peer.open(stream)
-        elif not engine.probe(stream):
-            stream.close(1000, "this session has its WebSocket already")
         for data in self._early[1:]:
             stream.data_received(data)
         self._early = []
@@ -229,9 +178,6 @@ class Door(asyncio.Protocol):
     def _hand_over(self, protocol: asyncio.Protocol) -> None:
         self._next = protocol
         asyncio.get_running_loop().call_soon(self._transport.set_protocol, protocol)
-
-    def _refuse_with(self, reply: HttpReply) -> None:
-        self._refuse(upgrade.refusal(reply.status, reply.body, reply.headers, reply.content_type))
 
     def _refuse(self, answer: bytes) -> None:
         self._connections.discard(self)
@@ -314,12 +260,12 @@ class Server(uvicorn.Server):
     async def _close_streams(self) -> None:
         """WebSockets get a moment for their closing handshake; uvicorn would wait for the slowest of them."""
         for _ in range(10):
-            streams = [each for each in self.server_state.connections if isinstance(each, UvicornStream)]
+            streams = [each for each in self.server_state.connections if isinstance(each, BookedStream)]
             if not streams or self.force_exit:
                 break
             await asyncio.sleep(_CLOSE_TIMEOUT / 10)
         for each in list(self.server_state.connections):
-            if isinstance(each, UvicornStream):
+            if isinstance(each, BookedStream):
                 each.abort()
 
     @contextlib.contextmanager
@@ -343,7 +289,14 @@ class Server(uvicorn.Server):
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket.  Raises :class:`~truesocket.errors.UsageError` in one clear sentence where that fails."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: this machine knows no address of that name; take 127.0.0.1 for this"
+            " machine alone, or 0.0.0.0 to be reached from others"
+        ) from None
+    family = min((each[0] for each in found), key=lambda each: each is not socket.AF_INET)  # IPv4 where there is both
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":
@@ -365,6 +318,11 @@ def _bind_trouble(host: str, port: int, error: OSError) -> str:
         )
     if isinstance(error, PermissionError):
         return f"port {port} needs special rights on this system: choose one above 1023, for example port=5000"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"cannot listen on {host}:{port}: that is no address of this machine; take 127.0.0.1 for this machine"
+            " alone, or 0.0.0.0 to be reached from others"
+        )
     return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
@@ -377,6 +335,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 5000,
     ssl_context: ssl.SSLContext | None = None,
+    on_made: Callable[[Server], None] | None = None,
     on_started: Callable[[int], None] | None = None,
     sock: socket.socket | None = None,
     access_log: bool = False,
@@ -385,21 +344,23 @@ def serve(
     gc_freeze: bool = True,
     **options: object,
 ) -> None:
-    """Runs uvicorn with the fast door until a signal ends it.
+    """Runs uvicorn with the fast door until a signal, or ``should_exit`` of what ``on_made`` was given, ends it.
 
     ``switch_interval`` (seconds) is given to ``sys.setswitchinterval``, so that handlers that compute do not hold up
     the event loop; ``gc_freeze`` takes what exists at the start out of the garbage collector's rounds.  ``None`` and
     ``False`` leave both as they are.
     ``options`` go to ``uvicorn.Config``; one that it does not have raises :class:`~truesocket.errors.UnknownOption`.
+    TLS comes from ``ssl_context`` or ``certfile`` and its relatives (``doors/tls.py``).
     Raises :class:`~truesocket.errors.UsageError` where the port is taken.
     """
+    ssl_context = tls.context_of(ssl_context, tls.take(options))
     known = inspect.signature(uvicorn.Config).parameters
     for name in options:
         if name not in known:
             raise UnknownOption(name, known, where="run()")
     settings: dict[str, Any] = {
         "ws": Door,
-        "http": "httptools",
+        "http": "truesocket.doors.http:Http",
         "lifespan": "on",
         "proxy_headers": False,  # doors/entrance.py does it, the same for every door
         "timeout_graceful_shutdown": _GRACE,
@@ -417,4 +378,10 @@ def serve(
     if gc_freeze:
         gc.collect()
         gc.freeze()
-    Server(config, app.entrance, on_started).run(sockets=[listener])
+    server = Server(config, app.entrance, on_started)
+    if on_made is not None:
+        on_made(server)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
