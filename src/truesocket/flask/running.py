@@ -51,12 +51,13 @@ class Run:
     reloader_options: Mapping[str, object]
     options: dict[str, Any]
     server: door.Server | None = field(default=None, init=False)
+    ended: bool = field(default=False, init=False)
 
     def stop(self) -> None:
-        """Ends it, from any thread; twice does no harm."""
-        if self.server is None:
-            raise UsageError("stop(): the server has not started yet; call it when run() serves")
-        self.server.should_exit = True
+        """Ends it, from any thread; twice does no harm.  A server that is only being made ends when it has started."""
+        self.ended = True
+        if self.server is not None:
+            self.server.should_exit = True
 
     def serve(self, socketio: SocketIO) -> None:
         """Serves in this process until a signal or :meth:`stop` ends it."""
@@ -81,6 +82,7 @@ class Run:
 
     def _made(self, server: door.Server) -> None:
         self.server = server
+        server.should_exit = self.ended
 
 
 _SERVE_OPTIONS = {"switch_interval", "gc_freeze"}
