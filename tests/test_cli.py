@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -104,6 +105,15 @@ def test_run_an_asgi_application(project):
     ):
         wire.join()
         assert wire.call("say", "hi") == ["hi"]
+
+
+def test_run_says_when_the_alias_comes_too_late(project, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "flask_socketio", ModuleType("flask_socketio"))
+    monkeypatch.setenv("TRUESOCKET_AS_FLASK_SOCKETIO", "")
+    assert cli.main(["run", "--as-flask-socketio", "cli_test_app:app"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("truesocket: flask_socketio has been imported already")
+    assert error.count("\n") == 1
 
 
 def test_port_in_use_is_one_sentence():

@@ -33,6 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="serve an application: truesocket run app:app")
     run.add_argument("target", help="MODULE:NAME of a Flask application, its SocketIO, or an ASGI application")
     run.add_argument("--debug", action="store_true", help="Flask's error pages and the reloader")
+    run.add_argument(
+        "--as-flask-socketio",
+        action="store_true",
+        help="`import flask_socketio` in the application is truesocket: it runs without a changed line",
+    )
+    run.add_argument("--certfile", help="the certificate, in PEM form: serve https")
+    run.add_argument("--keyfile", help="its key, in PEM form")
     run.set_defaults(command=_run)
     for command in (demo, run):
         command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -49,10 +56,17 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.as_flask_socketio:
+        _need_flask("truesocket run --as-flask-socketio")
+        from truesocket.flask.alias import VARIABLE, as_flask_socketio
+
+        os.environ[VARIABLE] = "1"  # the reloader's child, and processes that the application starts
+        as_flask_socketio()
+    place = {name: getattr(arguments, name) for name in ("host", "port", "certfile", "keyfile")}
     found = load(arguments.target)
     socketio = getattr(found, "extensions", {}).get("socketio", found)
     if hasattr(socketio, "run") and hasattr(socketio, "server"):
-        socketio.run(host=arguments.host, port=arguments.port, debug=arguments.debug or None)
+        socketio.run(debug=arguments.debug or None, **place)
         return
     from truesocket.doors.asgi import ASGIApp
     from truesocket.doors.entrance import ensure_log_output
@@ -64,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f" {type(found).__name__}; write SocketIO(app) in your module, or name the right object"
         )
     ensure_log_output()
-    serve(found, host=arguments.host, port=arguments.port)
+    serve(found, **place)
 
 
 def load(target: str) -> Any:

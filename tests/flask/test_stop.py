@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.servers import HOST, free_port, running
 from tests.support.wire import Wire, get
+from truesocket.doors import uvicorn as door
 from truesocket.errors import UsageError
 from truesocket.flask import SocketIO
 
@@ -47,7 +48,7 @@ def test_an_async_handler_stops():
 
 
 def test_a_background_task_stops():
-    with running(APP, env={"AFTER": "0.3"}) as server:
+    with running(APP, env={"AFTER": "2"}) as server:
         ended(server)
 
 
@@ -106,6 +107,22 @@ def test_reloader_off_the_main_thread_is_one_sentence(capsys):
     thread.join(20)
     assert codes == [1]
     assert "use_reloader=False" in capsys.readouterr().err
+
+
+def test_stop_while_the_server_is_being_made():
+    app, socketio = application()
+    made = door.Server.__init__
+
+    def stop_at_once(self, *args):
+        made(self, *args)
+        socketio.stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.Server, "__init__", stop_at_once)
+        thread = threading.Thread(target=socketio.run, args=(app, HOST, free_port()))
+        thread.start()
+        thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_stop_without_run_says_who_is_to_be_asked():

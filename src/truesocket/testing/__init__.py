@@ -1,6 +1,8 @@
-"""Helpers for tests: a clock that one moves by hand, and bytes cut at every place."""
+"""For tests: clients without sockets, a server on a free port, a clock to move by hand, bytes in pieces."""
 
 from truesocket.testing.chop import chopped, splits
+from truesocket.testing.client import AsyncClient, Client, Event
 from truesocket.testing.clock import FakeClock
+from truesocket.testing.live import LiveServer
 
-__all__ = ["FakeClock", "chopped", "splits"]
+__all__ = ["AsyncClient", "Client", "Event", "FakeClock", "LiveServer", "chopped", "splits"]

@@ -17,8 +17,8 @@ class FakeClock:
     """Implements :class:`truesocket.session.engine.Clock`; starts at ``now`` seconds and stands still by itself."""
 
     def __init__(self, now: float = 0.0) -> None:
-        self.now = now
-        self.lag = 0.0
+        self.now: float = now
+        self.lag: float = 0.0
         self._order = itertools.count()
         self._due: list[tuple[float, int, Engine]] = []
 

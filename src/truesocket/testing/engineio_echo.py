@@ -36,7 +36,7 @@ class EchoPeer(Peer[Handshake]):
 class EchoServer(Server):
     """A server of such peers; ``options`` as for :class:`~truesocket.core.server.Server`."""
 
-    peer_type = EchoPeer
+    peer_type: type[Peer[Handshake]] = EchoPeer
 
     def __init__(self, **options: Any) -> None:
         super().__init__(path="engine.io", connect_timeout=float("inf"), cors_allowed_origins="*", **options)
