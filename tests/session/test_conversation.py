@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from truesocket.codec.msgpacks import Msgpack
+from truesocket.codec.socketio import PacketType
 from truesocket.errors import PacketError
 from truesocket.session.conversation import Conversation
 
@@ -27,6 +29,7 @@ class Listener:
     def __init__(self):
         self.members = []
         self.sent = []
+        self.parcels = []
 
     def connect(self, namespace, query, auth):
         if namespace == "/nope":
@@ -36,6 +39,7 @@ class Listener:
 
     def send(self, parcel):
         self.sent.append(parcel.text)
+        self.parcels.append(parcel)
 
 
 def talk(revision, *texts):
@@ -107,6 +111,28 @@ def test_refuse(revision, namespace, payload, text):
     conversation.refuse(namespace, payload)
     assert listener.sent == [text]
     assert namespace not in conversation.members
+
+
+@pytest.mark.parametrize(
+    ("revision", "content"),
+    [(3, "no"), (4, {"message": "no", "data": {"k": 1}})],
+)
+def test_the_msgpack_parser_for_2x_takes_a_text_alone(revision, content):
+    serializer = Msgpack()
+    listener = Listener()
+    conversation = Conversation(revision, listener, serializer)
+    conversation.refuse("/admin", {"message": "no", "data": {"k": 1}})
+    (message,) = listener.parcels[0].messages(4)
+    assert serializer.parse(message, max_attachments=0)[:2] == (PacketType.CONNECT_ERROR, "/admin")
+    assert serializer.parse(message, max_attachments=0).data == content
+
+
+@pytest.mark.parametrize("revision", [3])
+def test_an_unknown_namespace_is_a_text_to_it_too(revision):
+    listener = Listener()
+    Conversation(revision, listener, Msgpack()).receive(b"\x82\xa4type\x00\xa3nsp\xa5/nope")
+    (message,) = listener.parcels[0].messages(4)
+    assert Msgpack().parse(message, max_attachments=0).data == "Invalid namespace"
 
 
 @revisions

@@ -446,6 +446,64 @@ def test_server_close_on_the_link():
     assert session.listener.heard == [("closed", "forced close"), ("gone",)]
 
 
+def closing_on_a_slow_link(reason="forced close"):
+    """A session that we have closed while something waited for its reader."""
+    session = Session()
+    session.link.writable = False
+    session.engine.send(parcel(1))
+    session.engine.send(parcel(2))
+    session.engine.close(reason)
+    assert session.ended == reason
+    assert session.link.closed is None
+    assert session.link.take() == []
+    return session
+
+
+def test_server_close_on_a_slow_link_lets_out_what_waits():
+    session = closing_on_a_slow_link("going down")
+    assert not session.is_gone
+    session.link.writable = True
+    session.engine.writable(session.link)
+    assert session.link.take() == ['42["1"]', '42["2"]']
+    assert session.link.closed == (1000, "going down")
+    assert session.listener.heard == [("closed", "going down"), ("gone",)]
+
+
+def test_nothing_more_is_heard_from_a_slow_link_that_we_close():
+    session = closing_on_a_slow_link()
+    session.say("4late")
+    session.engine.send(parcel(3))
+    session.link.writable = True
+    session.engine.writable(session.link)
+    assert session.link.take() == ['42["1"]', '42["2"]']
+    assert session.received == []
+
+
+def test_a_slow_link_that_we_close_has_thirty_seconds():
+    session = closing_on_a_slow_link("mine")
+    session.clock.advance(29)
+    assert session.link.closed is None
+    session.clock.advance(1.5)
+    assert session.link.closed == (1000, "mine")
+    assert session.is_gone
+    assert session.link.take() == []
+
+
+def test_a_slow_link_that_is_lost_while_we_close_it():
+    session = closing_on_a_slow_link("mine")
+    session.engine.lost(session.link, "transport error")
+    assert session.listener.heard == [("closed", "mine"), ("gone",)]
+
+
+def test_a_paused_slow_link_is_read_again_while_we_close_it():
+    session = Session()
+    session.engine.pause()
+    session.link.writable = False
+    session.engine.send(parcel(1))
+    session.engine.close()
+    assert session.link.reading
+
+
 def test_a_lost_link_ends_the_session():
     session = Session()
     session.engine.lost(RecordingLink(), "not ours")

@@ -45,6 +45,7 @@ class Core:
     def __init__(self):
         self.members = []
         self.heard = []
+        self.is_patient = True  # with one who is metered
         self.later = []  # what a connect handler decides, behind the packets that came together
 
     def connect(self, peer, namespace, query, auth):
@@ -60,6 +61,13 @@ class Core:
 
     def closed(self, peer, reason):
         self.heard.append((reason, peer.error))
+
+    def passes(self, peer, size, is_event):
+        self.heard.append(("passes?", size, is_event))
+        return self.is_patient
+
+    def dropped(self, peer):
+        self.heard.append("dropped")
 
     def gone(self, peer):
         self.heard.append("gone")

@@ -54,6 +54,9 @@ class RecordingReceiver:
     def closed(self, reason: str) -> None:
         self.heard.append(("closed", reason))
 
+    def dropped(self) -> None:
+        self.heard.append(("dropped",))
+
     def gone(self) -> None:
         self.heard.append(("gone",))
 

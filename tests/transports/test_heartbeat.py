@@ -154,6 +154,22 @@ def test_a_late_tick_expires_nobody_before_what_came_has_been_read(loop, heartbe
     assert link.take() == []
 
 
+@pytest.mark.parametrize("times", [2, 3, 4, 5, 9])
+def test_standing_still_again_and_again_expires_nobody(loop, heartbeat, times):
+    """The loop is blocked anew before it comes to look at anybody."""
+    engine, link, listener = come_in(heartbeat)
+    loop.pass_time(1.2)
+    assert link.take() == ["2"]
+    for _ in range(times):
+        loop.moment += 5
+        loop.turn()
+    assert listener.heard == []
+    assert heartbeat.lag == pytest.approx(5 * times, abs=(times + 2) * SLOT)
+    engine.received_on(link, "3")
+    loop.pass_time(0.3)
+    assert listener.heard == []
+
+
 def test_every_deadline_moves_by_the_lag(loop, heartbeat):
     _, link, listener = come_in(heartbeat)
     loop.pass_time(1.2)

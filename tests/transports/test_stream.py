@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 import socket
 
 import pytest
@@ -298,6 +299,60 @@ def test_a_paused_client_can_still_answer_our_goodbye():
             return await at.heard("lost"), at.receiver.named("received")
 
     assert run(scene()) == ([Reason.TRANSPORT_CLOSE], [])
+
+
+leaving_is_told = pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="this system does not tell")
+
+
+@leaving_is_told
+@pytest.mark.parametrize("said", [b"", HELLO])
+def test_a_paused_client_that_leaves_is_noticed_and_what_it_said_before_is_heard(monkeypatch, said):
+    monkeypatch.setattr(stream_module, "_LOOK_INTERVAL", 0.01)
+
+    async def scene():
+        async with connected() as at:
+            at.stream.pause()
+            await at.client.write(said)
+            await asyncio.sleep(0.05)
+            assert at.receiver.heard == []
+            at.client.leave()
+            return await at.heard("lost"), at.receiver.named("received")
+
+    assert run(scene()) == ([Reason.TRANSPORT_CLOSE], ["grüß"] if said else [])
+
+
+@leaving_is_told
+def test_a_client_that_has_left_is_not_paused(monkeypatch):
+    async def scene():
+        async with connected() as at:
+            at.stream.pause()
+            for _ in range(20):
+                await at.client.write(HELLO)
+            at.client.leave()
+            received, at.receiver.received_on = [], lambda link, message: (received.append(message), link.pause())
+            at.stream.resume()
+            await at.heard("lost")
+            return len(received)
+
+    assert run(scene()) == 20
+
+
+def test_looking_after_a_paused_client_ends_with_the_pause(monkeypatch):
+    looks = []
+    monkeypatch.setattr(stream_module, "_LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(stream_module, "has_left", looks.append)
+
+    async def scene():
+        async with connected() as at:
+            at.stream.pause()
+            at.stream.pause()
+            await at.until(lambda: len(looks) > 5)
+            at.stream.resume()
+            before = len(looks)
+            await asyncio.sleep(0.05)
+            return len(looks) - before
+
+    assert run(scene()) == 0
 
 
 def test_a_stream_without_a_receiver():

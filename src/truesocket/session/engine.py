@@ -20,10 +20,12 @@ OPEN       nothing heard for too long      closed, "ping timeout"
 OPEN       ``1`` / link lost / garbage     closed, "transport close" / the loss's own reason / "parse error"
 OPEN       a GET beside a parked GET       the parked one gets a ``1``; closed, "transport error"
 OPEN       a POST beside another           closed, "transport error"
-OPEN       more waits than may             closed, "slow consumer", or the oldest events are dropped
+OPEN       more waits than may             closed, "slow consumer", or old events are dropped (``overflow``)
 OPEN       ``close()`` on polling          CLOSING: the next GET fetches what waits and a ``1``
+OPEN       ``close()`` on a link           closed; CLOSING first where something waits for a slow reader
 CLOSING    GET                             answered with what waits and ``1``; CLOSED
-CLOSING    30 s without a GET              CLOSED
+CLOSING    the link takes bytes again      what waits goes out, then the link is closed; CLOSED
+CLOSING    30 s without a GET, or in all   CLOSED
 CLOSED     anything                        dropped
 =========  ==============================  ===================================================================
 
@@ -33,9 +35,6 @@ Source: Engine.IO protocol revisions 3 and 4; names of the reasons as the offici
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
 
 from truesocket.codec import engineio
 from truesocket.codec.engineio import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, EnginePacket
@@ -43,100 +42,18 @@ from truesocket.codec.oldways import undo_double_utf8
 from truesocket.codec.parcel import Parcel
 from truesocket.errors import PacketError, ProtocolError
 from truesocket.session.outbox import Outbox, Overflow, Unit
+from truesocket.session.ports import Clock, EngineListener, EngineOptions, Link, Reason, State
 
 __all__ = ["Clock", "Engine", "EngineListener", "EngineOptions", "Link", "Reason", "State"]
 
 #: python-engineio's clients lose the connection over a payload of more packets (protocol.md 4.6).
 _PACKETS_PER_PAYLOAD = 16
-#: Seconds that a closed polling session waits for the GET that tells the client so.
+#: Seconds that a closed session waits for the GET that tells the client so, or for its slow reader.
 _CLOSE_TIMEOUT = 30.0
 #: Characters of an error that are kept, for the log.
 _LONGEST_ERROR = 200
 #: Seconds between two noops to a client that is changing over to its WebSocket.
 _NOOP_INTERVAL = 0.1
-
-
-class State(Enum):
-    """See the table above."""
-
-    OPEN = "open"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-class Reason:
-    """Why a session ended: the official server's words, so that applications can compare them."""
-
-    TRANSPORT_ERROR = "transport error"
-    TRANSPORT_CLOSE = "transport close"
-    FORCED_CLOSE = "forced close"
-    PING_TIMEOUT = "ping timeout"
-    PARSE_ERROR = "parse error"
-    SHUTTING_DOWN = "server shutting down"
-    SLOW = "slow consumer"
-    TOO_MANY_PENDING = "too many pending events"
-
-
-class Clock(Protocol):
-    """Time as the sessions see it: ``transports/heartbeat.py``, or ``testing.FakeClock``."""
-
-    @property
-    def now(self) -> float:
-        """Seconds, monotonic; it stands still while the loop does not turn."""
-
-    @property
-    def lag(self) -> float:
-        """Seconds for which it has stood still in all: ``now + lag`` is time as the other side sees it."""
-
-    def wake(self, engine: Engine, at: float) -> None:
-        """Asks for a call of ``engine.tick()`` at about ``at``."""
-
-
-class Link(Protocol):
-    """One WebSocket as an engine sees it: ``transports/stream.py`` or ``doors/asgi.py``."""
-
-    writable: bool
-
-    def send(self, parcel: Parcel) -> None:
-        """Writes a parcel; only called while ``writable``."""
-
-    def send_packet(self, packet: EnginePacket) -> None:
-        """Writes a packet of the engine's own, writable or not."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Closes the WebSocket behind what has been sent."""
-
-    def pause(self) -> None:
-        """Stops reading from the client."""
-
-    def resume(self) -> None:
-        """Reads again."""
-
-
-class EngineListener(Protocol):
-    """To whom an engine reports."""
-
-    def received(self, data: str | bytes) -> None:
-        """The content of one message packet."""
-
-    def closed(self, reason: str) -> None:
-        """The session is over; reported once."""
-
-    def gone(self) -> None:
-        """Not even a GET will be answered any more: forget the sid."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What all sessions of a server share.  Times in seconds, sizes in bytes."""
-
-    ping_interval: float = 25.0
-    ping_timeout: float = 20.0
-    upgrade_timeout: float = 10.0
-    max_payload: int = 1_000_000
-    outbox_bytes: int = 4 * 1024 * 1024
-    overflow: Overflow = Overflow.CLOSE
-    upgrades: bool = True
 
 
 class Engine:
@@ -147,6 +64,7 @@ class Engine:
         "_candidate",
         "_clock",
         "_encodes_twice",
+        "_goodbye",
         "_heard",
         "_listener",
         "_noop_at",
@@ -174,13 +92,14 @@ class Engine:
         *,
         base64: bool = False,
     ) -> None:
-        self.sid = sid
-        self.revision = revision
-        self.base64 = base64
+        self.sid: str = sid
+        self.revision: int = revision
+        self.base64: bool = base64
         self._encodes_twice: bool | None = None  # a client of Socket.IO 1.x; None: not known yet
-        self.error = ""  # what the client did wrong, for the log
+        self.error: str = ""  # what the client did wrong, for the log
+        self._goodbye = ""  # why we are closing
         self._posting = False  # whether a POST is under way
-        self.state = State.OPEN
+        self.state: State = State.OPEN
         self.link: Link | None = None
         self._listener = listener
         self._clock = clock
@@ -223,6 +142,11 @@ class Engine:
     def max_payload(self) -> int:
         """The largest message or payload taken, in bytes."""
         return self._options.max_payload
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for a client that reads slowly, beside those on their way in the system's buffers."""
+        return self._outbox.size if self._outbox is not None else 0
 
     # --- what arrives ------------------------------------------------------------------------------------------
 
@@ -291,6 +215,10 @@ class Engine:
         if self._answer is answer:
             self._answer = None
 
+    def send_home(self) -> None:
+        """Answers the parked GET with a noop, if there is one: its host cannot hold it any longer."""
+        self._reply([EnginePacket(NOOP)])
+
     def probe(self, link: Link) -> bool:
         """A WebSocket asks to take over; ``False`` where it may not (already upgraded or upgrading, or no upgrades)."""
         if self.state is not State.OPEN or self.link is not None or self._candidate is not None:
@@ -314,13 +242,17 @@ class Engine:
     def send(self, parcel: Parcel, volatile: bool = False) -> None:
         """One Socket.IO packet: onto the link, to the parked GET, or into the outbox.
 
-        ``volatile`` parcels are dropped where they would have to wait.
+        ``volatile`` parcels are dropped where they would have to wait, but for the policy that drops them later.
         """
         link = self.link
         if link is not None and link.writable:
             link.send(parcel)
-        elif self.state is State.OPEN and not (volatile and self._answer is None):
+        elif self.state is not State.OPEN:
+            return
+        elif not volatile or self._answer is not None:
             self._queue(parcel)
+        elif self._options.overflow is Overflow.DROP_VOLATILE:
+            self._queue_volatile(parcel)
 
     def send_message(self, data: str | bytes) -> None:
         """The content of one message packet, for applications of Engine.IO alone."""
@@ -332,20 +264,25 @@ class Engine:
             self._flush_link(link)
 
     def close(self, reason: str = Reason.FORCED_CLOSE) -> None:
-        """Ends the session from our side, once; a polling client still fetches what waits."""
+        """Ends the session from our side, once; what waits still goes out, to a poll or to a slow reader."""
         if self.state is not State.OPEN:
             return
-        if self.link is not None:
+        link = self.link
+        if link is not None and not self._outbox:
             self._end(reason)
             return
         self.state = State.CLOSING
+        self._goodbye = reason
+        self._heard = self._clock.now
+        self._clock.wake(self, self._heard + _CLOSE_TIMEOUT)
         self._forget_candidate(close=True)
         self._listener.closed(reason)
+        if link is not None:
+            link.resume()  # what still comes is dropped, but we hear if the client goes
+            return
         self._waiting().append(EnginePacket(CLOSE))
-        self._heard = self._clock.now
         if self._answer is not None:
             self._flush_poll()
-        self._clock.wake(self, self._heard + _CLOSE_TIMEOUT)
 
     # --- back-pressure -----------------------------------------------------------------------------------------
 
@@ -382,7 +319,7 @@ class Engine:
             return None
         if self.state is State.CLOSING:
             if now >= self._heard + _CLOSE_TIMEOUT:
-                self._end("")
+                self._end(self._goodbye)
                 return None
             return self._heard + _CLOSE_TIMEOUT
         if self._candidate is not None:
@@ -511,11 +448,27 @@ class Engine:
     def _queue(self, unit: Unit) -> None:
         outbox = self._waiting()
         while not outbox.put(unit):
-            if self._options.overflow is Overflow.CLOSE or not outbox.drop_oldest():
+            if not self._make_room(outbox):
                 self._end(Reason.SLOW)
                 return
+            self._listener.dropped()
         if self._answer is not None:
             self._flush_poll()
+
+    def _queue_volatile(self, parcel: Parcel) -> None:
+        """It waits like any other, but nobody is closed because of it."""
+        outbox = self._waiting()
+        while not outbox.put(parcel, volatile=True):
+            self._listener.dropped()
+            if not outbox.drop_volatile():
+                return
+
+    def _make_room(self, outbox: Outbox) -> bool:
+        """Forgets one event, if the policy allows it."""
+        policy = self._options.overflow
+        if policy is Overflow.DROP_OLDEST:
+            return outbox.drop_oldest()
+        return policy is Overflow.DROP_VOLATILE and outbox.drop_volatile()
 
     def _flush_poll(self) -> None:
         outbox = self._waiting()
@@ -537,6 +490,8 @@ class Engine:
                 link.send_packet(unit)
             else:
                 link.send(unit)
+        if self.state is State.CLOSING and not outbox:
+            self._end(self._goodbye)
 
     # --- the end -----------------------------------------------------------------------------------------------
 
@@ -559,8 +514,8 @@ class Engine:
         self.state = State.CLOSED
         self._reply([EnginePacket(CLOSE)])
         self._forget_candidate(close=True)
-        if self._outbox is not None:
-            self._outbox.clear()
         if was_open:
             self._listener.closed(reason)
+        if self._outbox is not None:
+            self._outbox.clear()
         self._listener.gone()

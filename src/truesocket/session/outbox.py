@@ -8,6 +8,7 @@ requests, and while a WebSocket takes no more bytes.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 
 from truesocket.codec.engineio import EnginePacket
@@ -26,6 +27,17 @@ class Overflow(Enum):
 
     CLOSE = "close"  #: the client is closed with the reason "slow consumer"
     DROP_OLDEST = "drop_oldest"  #: the oldest waiting events make room
+    #: Volatile events wait, too, and the oldest of them make room; where there are none, as with ``CLOSE``.
+    DROP_VOLATILE = "drop_volatile"
+
+
+class _Volatile:
+    """The place of a volatile parcel in the queue; ``None`` in it: it has made room for another."""
+
+    __slots__ = ("parcel",)
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.parcel: Parcel | None = parcel
 
 
 def _size(unit: Unit) -> int:
@@ -35,22 +47,29 @@ def _size(unit: Unit) -> int:
 class Outbox:
     """A queue of units, bounded by ``limit`` bytes; one unit always fits into an empty queue."""
 
-    __slots__ = ("_limit", "_units", "size")
+    __slots__ = ("_empty", "_limit", "_units", "_volatile", "size")
 
     def __init__(self, limit: int) -> None:
-        self._units: deque[Unit] = deque()
+        self._units: deque[Unit | _Volatile] = deque()
+        self._volatile: deque[_Volatile] = deque()  # those among the units, in their order
+        self._empty = 0  # places of volatile parcels that are gone
         self._limit = limit
-        self.size = 0
+        self.size: int = 0
 
     def __len__(self) -> int:
-        return len(self._units)
+        return len(self._units) - self._empty
 
-    def put(self, unit: Unit) -> bool:
+    def put(self, unit: Unit, *, volatile: bool = False) -> bool:
         """Appends ``unit``, or returns ``False`` where it does not fit."""
         size = _size(unit)
-        if self._units and self.size + size > self._limit:
+        if self and self.size + size > self._limit:
             return False
-        self._units.append(unit)
+        if volatile and isinstance(unit, Parcel):
+            place = _Volatile(unit)
+            self._volatile.append(place)
+            self._units.append(place)
+        else:
+            self._units.append(unit)
         self.size += size
         return True
 
@@ -58,6 +77,20 @@ class Outbox:
         """Appends ``unit`` whether it fits or not: the last word of a session."""
         self._units.append(unit)
         self.size += _size(unit)
+
+    def drop_volatile(self) -> bool:
+        """Forgets the oldest volatile event.  ``False`` where there is none."""
+        if not self._volatile:
+            return False
+        place = self._volatile.popleft()
+        assert place.parcel is not None
+        self.size -= _size(place.parcel)
+        place.parcel = None
+        self._empty += 1
+        if self._empty > 16 and self._empty > len(self._units) // 2:
+            self._units = deque(unit for unit in self._units if not _is_empty(unit))
+            self._empty = 0
+        return True
 
     def drop_oldest(self) -> bool:
         """Forgets the oldest *event*; control packets stay.  ``False`` where there is none to forget."""
@@ -71,6 +104,13 @@ class Outbox:
     def take(self) -> Unit:
         """The oldest unit; ``IndexError`` where there is none."""
         unit = self._units.popleft()
+        while isinstance(unit, _Volatile):
+            if unit.parcel is not None:
+                self._volatile.popleft()
+                unit = unit.parcel
+                break
+            self._empty -= 1
+            unit = self._units.popleft()
         self.size -= _size(unit)
         return unit
 
@@ -81,11 +121,12 @@ class Outbox:
         """
         taken: list[EnginePacket] = []
         size = 0
-        while self._units and len(taken) < most:
-            unit = self._units[0]
+        while self and len(taken) < most:
+            unit = self.take()
             if taken and size + _size(unit) > limit:
+                self._put_back((unit,))
                 break
-            size += _size(self.take())
+            size += _size(unit)
             if isinstance(unit, EnginePacket):
                 taken.append(unit)
                 continue
@@ -98,9 +139,16 @@ class Outbox:
     def clear(self) -> None:
         """Forgets everything: the client is gone."""
         self._units.clear()
+        self._volatile.clear()
+        self._empty = 0
         self.size = 0
 
-    def _put_back(self, packets: tuple[EnginePacket, ...]) -> None:
-        for packet in reversed(packets):
-            self._units.appendleft(packet)
-            self.size += _size(packet)
+    def _put_back(self, units: Sequence[Unit]) -> None:
+        """They are the next ones again; what was volatile has begun its way and is so no more."""
+        for unit in reversed(units):
+            self._units.appendleft(unit)
+            self.size += _size(unit)
+
+
+def _is_empty(unit: Unit | _Volatile) -> bool:
+    return isinstance(unit, _Volatile) and unit.parcel is None

@@ -33,14 +33,24 @@ class PeerListener(Protocol[H]):
     def closed(self, peer: Peer[H], reason: str) -> None:
         """The peer left, with all its namespaces; reported once."""
 
+    def passes(self, peer: Peer[H], size: int, is_event: bool) -> bool:
+        """Whether the peer may send this packet now; asked where ``peer.conversation.is_metered`` is set."""
+
+    def dropped(self, peer: Peer[H]) -> None:
+        """An event for the peer was dropped, because it reads too slowly."""
+
     def gone(self, peer: Peer[H]) -> None:
         """Its sid can be forgotten."""
 
 
 class Peer(Generic[H]):
-    """``handshake`` is the caller's own record of how the peer came in; the peer only carries it."""
+    """``handshake`` is the caller's own record of how the peer came in; the peer only carries it.
 
-    __slots__ = ("_listener", "conversation", "engine", "handshake")
+    So it does with ``meter``, which measures what it sends, ``sockets``, how many namespaces it has or is about to
+    leave, and ``is_known_slow``, whether the log has named it.
+    """
+
+    __slots__ = ("_listener", "conversation", "engine", "handshake", "is_known_slow", "meter", "sockets")
 
     def __init__(
         self,
@@ -54,10 +64,13 @@ class Peer(Generic[H]):
         base64: bool = False,
         serializer: Serializer = JSON,
     ) -> None:
-        self.handshake = handshake
+        self.handshake: H = handshake
+        self.meter: object = None
+        self.sockets: int = 0
+        self.is_known_slow: bool = False
         self._listener = listener
-        self.engine = Engine(sid, revision, self, clock, options, base64=base64)
-        self.conversation = Conversation(revision, self, serializer)
+        self.engine: Engine = Engine(sid, revision, self, clock, options, base64=base64)
+        self.conversation: Conversation = Conversation(revision, self, serializer, options.max_attachments)
 
     @property
     def sid(self) -> str:
@@ -95,6 +108,12 @@ class Peer(Generic[H]):
             self.conversation.receive(data)
         except PacketError as error:
             self.engine.fail(error)
+
+    def passes(self, size: int, is_event: bool) -> bool:
+        return self._listener.passes(self, size, is_event)
+
+    def dropped(self) -> None:
+        self._listener.dropped(self)
 
     def closed(self, reason: str) -> None:
         self._listener.closed(self, reason)

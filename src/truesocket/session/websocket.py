@@ -91,7 +91,7 @@ class WebSocket:
     __slots__ = ("_buffer", "_compression", "_fragments", "_limit", "_listener", "_need", "state")
 
     def __init__(self, listener: WebSocketListener, limit: int, compression: Compression | None = None) -> None:
-        self.state = State.OPEN
+        self.state: State = State.OPEN
         self._compression = compression
         self._listener = listener
         self._limit = limit

@@ -21,17 +21,21 @@ _log = logging.getLogger("truesocket")
 SLOT = 0.1
 #: Seconds that the loop gets behind a late tick to read what piled up.
 _READ_PASS = 0.01
+#: How often in a row it gets that, where it stands still again and again.  Then whoever waits for a ping gets it.
+_MOST_READ_PASSES = 3
 
 
 class Heartbeat:
     """Implements :class:`truesocket.session.engine.Clock` on an event loop."""
 
-    __slots__ = ("_handle", "_lag_slots", "_loop", "_slot", "_started", "_wheel", "lag", "now")
+    __slots__ = ("_handle", "_lag_slots", "_loop", "_passes", "_seen", "_slot", "_started", "_wheel", "lag", "now")
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self.lag = 0.0
+        self.now: float = 0.0
+        self.lag: float = 0.0
         self._slot = 0  # slots since the start
+        self._seen = 0  # the slot in which we last looked whether we are late
+        self._passes = 0  # for reading, since somebody was looked at
         self._lag_slots = 0  # how many of them do not count
         self._wheel: dict[int, set[Engine]] = {}
         self._started = 0.0
@@ -42,6 +46,7 @@ class Heartbeat:
         """Starts to tick on ``loop``; called on that loop."""
         self._loop = loop
         self._started = loop.time() - self._slot * SLOT
+        self._seen = self._slot
         self._plan(loop)
 
     def stop(self) -> None:
@@ -67,13 +72,17 @@ class Heartbeat:
         loop = self._loop
         if loop is None:
             return
-        late = int((loop.time() - self._started) / SLOT) - self._slot - 1
-        if late < 1:
-            self._turn()
-            return
-        self._lag_slots += late
-        self.lag = self._lag_slots * SLOT
-        self._handle = loop.call_later(_READ_PASS, self._turn)
+        reached = int((loop.time() - self._started) / SLOT)
+        late, self._seen = reached - self._seen - 1, reached
+        if late >= 1:
+            self._lag_slots += late
+            self.lag = self._lag_slots * SLOT
+            if self._passes < _MOST_READ_PASSES:
+                self._passes += 1
+                self._handle = loop.call_later(_READ_PASS, self._tick)
+                return
+        self._passes = 0
+        self._turn()
 
     def _turn(self) -> None:
         """Looks at everybody who is due."""
@@ -82,7 +91,7 @@ class Heartbeat:
             return
         slot = max(self._slot + 1, self._lag_slots, int((loop.time() - self._started) / SLOT))
         due = [slot] if slot == self._slot + 1 else sorted(key for key in self._wheel if key <= slot)
-        self._slot = slot
+        self._slot = self._seen = slot
         self.now = (slot - self._lag_slots) * SLOT
         self._plan(loop)
         for key in due:

@@ -25,6 +25,10 @@ _ERRORS = {
     3: (400, "Bad request"),
     4: (403, "Forbidden"),
     5: (400, "Unsupported protocol version"),
+    # beyond those of Engine.IO: who is sent away for now
+    6: (503, "Server full"),
+    7: (429, "Too many connections from this address"),
+    8: (503, "Too many handshakes"),
 }
 
 
@@ -46,6 +50,14 @@ class HttpReply:
     body: bytes
     content_type: str = "text/plain; charset=UTF-8"
     headers: tuple[tuple[str, str], ...] = (("Cache-Control", "no-store"),)
+
+    def all_headers(self) -> tuple[tuple[str, str], ...]:
+        """Every header of the answer; an answer to HEAD brings its own Content-Length."""
+        if self.status in (204, 304):
+            return self.headers
+        if any(name == "Content-Length" for name, _ in self.headers):
+            return (("Content-Type", self.content_type), *self.headers)
+        return (("Content-Type", self.content_type), ("Content-Length", str(len(self.body))), *self.headers)
 
 
 def error_reply(code: int, hint: str = "", status: int | None = None) -> HttpReply:

@@ -17,11 +17,14 @@ from truesocket.codec.parcel import Parcel
 from truesocket.session.compression import Compression
 from truesocket.session.engine import Link, Reason
 from truesocket.session.websocket import State, WebSocket
+from truesocket.transports.departure import has_left
 
 __all__ = ["Receiver", "Stream"]
 
 #: Seconds that the other side has to answer our close frame before the connection is cut.
 _CLOSE_TIMEOUT = 5.0
+#: Seconds between two looks whether a client that we do not read has gone.
+_LOOK_INTERVAL = 1.0
 
 
 class Receiver(Protocol):
@@ -44,7 +47,16 @@ class Stream(asyncio.Protocol):
     set ``TCP_NODELAY`` on every socket (without it, an event and its attachment in two frames would be 40 ms apart).
     """
 
-    __slots__ = ("_compression", "_reason", "_receiver", "_revision", "_transport", "_websocket", "writable")
+    __slots__ = (
+        "_compression",
+        "_look_timer",
+        "_reason",
+        "_receiver",
+        "_revision",
+        "_transport",
+        "_websocket",
+        "writable",
+    )
 
     def __init__(
         self,
@@ -59,8 +71,9 @@ class Stream(asyncio.Protocol):
         self._receiver = receiver
         self._revision = revision
         self._reason = Reason.TRANSPORT_CLOSE
+        self._look_timer: asyncio.TimerHandle | None = None  # runs while we do not read
         self._websocket = WebSocket(self, limit, compression)
-        self.writable = True
+        self.writable: bool = True
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------------
 
@@ -78,6 +91,7 @@ class Stream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.writable = False
+        self._stop_looking()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.lost(self, Reason.TRANSPORT_ERROR if exc is not None else self._reason)
@@ -106,16 +120,36 @@ class Stream(asyncio.Protocol):
         self.writable = False
         if self._websocket.state is State.OPEN and not self._transport.is_closing():
             self._websocket.close(code, reason)
-            self._transport.resume_reading()  # the other side's close frame stands behind what we have not read
+            self.resume()  # the other side's close frame stands behind what we have not read
             self._cut_later()
 
     def pause(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        if self._transport.is_closing() or self._has_left():
+            return  # what it sent before it went is bounded by the system's buffer: read it, to the end
+        self._transport.pause_reading()
+        if self._look_timer is None:
+            self._look_timer = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look)
 
     def resume(self) -> None:
+        self._stop_looking()
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _look(self) -> None:
+        """While we do not read, the loop does not tell us that the client has gone."""
+        self._look_timer = None
+        if self._has_left():
+            self.resume()
+        else:
+            self._look_timer = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look)
+
+    def _has_left(self) -> bool:
+        return has_left(self._transport.get_extra_info("socket"))
+
+    def _stop_looking(self) -> None:
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
 
     # --- session.websocket.WebSocketListener -------------------------------------------------------------------
 
