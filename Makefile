@@ -14,7 +14,7 @@ LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-full test-newest test-lowest coverage check format clients-table screenshot bench-fanout clean
+.PHONY: help setup demo test test-full test-newest test-lowest coverage fuzz soak robustness check docs format clients-table screenshot bench-fanout clean
 
 help: ## list what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,24 @@ $(LOWEST)/.tools: pyproject.toml requirements/lowest.txt scripts/setup_venv.py
 test-lowest: setup $(LOWEST)/.tools ## run the tests on the lowest version of every dependency
 	@$(LOWEST)/bin/python -m pytest $(ARGS)
 
+$(VENV)/.fuzz: $(TOOLS)
+	@$(PY) -m pip --disable-pip-version-check --quiet install --group fuzz
+	@touch $@
+
+$(VENV)/.plots: $(TOOLS)
+	@$(PY) -m pip --disable-pip-version-check --quiet install --group plots
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## let atheris look for bytes that break a codec or a session (SECONDS=60 for each; ARGS="frames heads")
+	@$(PY) -m scripts.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
+soak: $(VENV)/.plots ## churn and faults for SECONDS=600; fails where anything grows, draws test-results/soak.png
+	@$(PY) -m benchmarks.soak --seconds $(or $(SECONDS),600) $(ARGS)
+
+robustness: setup fuzz soak ## tests/faults in full, fuzz and soak; writes docs/reference/robustness.md
+	@TRUESOCKET_TEST_FULL=1 $(PY) -m pytest -q tests/faults
+	@$(PY) -m scripts.robustness
+
 # -- care -------------------------------------------------------------------------------------------------------------
 
 check: $(TOOLS) ## style, types, layers, lock files
@@ -65,6 +83,10 @@ check: $(TOOLS) ## style, types, layers, lock files
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m scripts.check_locks
+
+docs: $(TOOLS) ## build the documentation into build/docs; warnings are errors
+	@$(PY) -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs auto docs build/docs
+	@echo "built: build/docs/index.html"
 
 format: $(TOOLS) ## write the style that `make check` asks for
 	@$(VENV)/bin/ruff check --fix-only --quiet .

@@ -8,14 +8,14 @@ from pathlib import Path
 from truesocket.core.config import Config
 from truesocket.doors import uvicorn
 from truesocket.flask import SocketIO
-from truesocket.flask.extension import _OBSOLETE
+from truesocket.flask.options import _OWN, OBSOLETE
 
 OPTIONS = (Path(__file__).parents[2] / "docs/reference/options.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", OPTIONS, re.MULTILINE))
 
 
 def test_every_option_is_listed():
-    known = {field.name for field in fields(Config)} | {"manage_session", "switch_interval", "gc_freeze"}
+    known = {field.name for field in fields(Config)} | {*_OWN, "switch_interval", "gc_freeze"}
     assert ROWS.keys() == known
 
 
@@ -36,4 +36,4 @@ def test_what_run_takes_is_listed():
 
 def test_what_does_nothing_is_listed():
     section = OPTIONS.split("## Accepted and without effect")[1]
-    assert set(re.findall(r"`(\w+)`", section)) == {*_OBSOLETE, "DeprecationWarning"}
+    assert set(re.findall(r"`(\w+)`", section)) == {*OBSOLETE, "DeprecationWarning"}
