@@ -13,7 +13,7 @@ OWNERS = {
         "bridge.py",  # the loop under hosts that have none
         "core/pool.py",  # the pools of handlers and pages
         "core/watchdog.py",  # looks whether the loop turns
-        "flask/extension.py",  # start_background_task
+        "flask/background.py",  # start_background_task
         "flask/reloader.py",  # the child waits for the end of its parent
     },
     r"\b(Thread|Process)PoolExecutor\b": set(),
@@ -21,7 +21,7 @@ OWNERS = {
     r"\b_thread\.start_new|\bthreading\.Timer\(": set(),
     r"(?<!class )\bPool\(": {
         "core/runner.py",  # events; connect, disconnect and acks
-        "flask/extension.py",  # pages
+        "flask/background.py",  # pages
     },
     r"\bmultiprocessing\b": set(),
     r"\bsubprocess\.Popen\(": {"flask/reloader.py"},

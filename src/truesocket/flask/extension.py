@@ -6,23 +6,17 @@ beside it: ``python app.py`` with ``socketio.run(app)``, ``truesocket run app:ap
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import logging
 import os
 import sys
 import threading
-import time
-from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Never, TypeVar, cast, overload
 
 import flask
-from a2wsgi import WSGIMiddleware
 
 from truesocket.core.middleware import Middleware
 from truesocket.core.patched import refuse_patched_worker
-from truesocket.core.pool import Pool
 from truesocket.core.ports import Handshake
 from truesocket.core.registry import Where
 from truesocket.core.server import Server
@@ -30,6 +24,7 @@ from truesocket.doors.asgi import ASGIApp
 from truesocket.doors.entrance import Entrance, count_workers, ensure_log_output
 from truesocket.doors.wsgi import Door
 from truesocket.errors import UsageError, WrongValue
+from truesocket.flask import background
 from truesocket.flask.context import _skip, _spread, answered, owned
 from truesocket.flask.environ import Gate, install_gate, through_wrappers
 from truesocket.flask.logins import note_decorated
@@ -37,6 +32,7 @@ from truesocket.flask.message_queue import LonelyServer, say_lonely
 from truesocket.flask.namespace import Namespace
 from truesocket.flask.options import read as options_of
 from truesocket.flask.options import refuse_unknown, warn_obsolete, warn_unknown
+from truesocket.flask.pages import Pages
 from truesocket.flask.python_socketio import Reason, ServerView
 from truesocket.flask.sessions import SessionMode
 from truesocket.flask.surroundings import APP, FlaskSurroundings, base_environ
@@ -49,8 +45,6 @@ if TYPE_CHECKING:
     from truesocket.flask.test_client import SocketIOTestClient
 
 __all__ = ["SocketIO"]
-
-_log = logging.getLogger("truesocket")
 
 F = TypeVar("F", bound=Callable[..., object])
 M = TypeVar("M", bound=Middleware)
@@ -102,8 +96,6 @@ class SocketIO:
         #: What :meth:`on_error_default` has registered.
         self.default_exception_handler: Callable[[Exception], object] | None = None
         self._surroundings = FlaskSurroundings(self._current_app, self)
-        self._pages: Any = None  # a2wsgi types its protocols more narrowly than ASGI does
-        self._debugger: Any = None
         self._run: Run | None = None
         self._view: ServerView | None = None
         self._registered: list[Callable[[Server], object]] = []
@@ -164,7 +156,9 @@ class SocketIO:
         self.core.reason_words = _REASONS
         self._surroundings.runner = self.core.runner
         self._surroundings.session_mode = session_mode
-        self._asgi = ASGIApp(self.core, self._page, prepare=self._prepare)
+        core = self.core
+        self._pages = Pages(self._current_app, lambda: core.running, core.config.http_threads)
+        self._asgi = ASGIApp(core, self._pages, prepare=self._prepare)
         self.entrance: Entrance = self._asgi.entrance
         for register in self._registered:
             register(self.core)
@@ -371,22 +365,11 @@ class SocketIO:
 
     def start_background_task(self, target: Callable[..., object], *args: object, **kwargs: object) -> threading.Thread:
         """Runs ``target`` in a thread of its own, which does not keep the program from ending."""
-        _check_task(target)
-        name = getattr(target, "__name__", type(target).__name__)
-        thread = threading.Thread(
-            target=_logged, args=(target, args, kwargs), name=f"truesocket-task-{name}", daemon=True
-        )
-        thread.start()
-        return thread
+        return background.start(target, args, kwargs)
 
     def sleep(self, seconds: float = 0) -> Awaitable[None]:
         """Sleeps, in a thread, as ``time.sleep`` does; in an ``async def`` handler write ``await socketio.sleep()``."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            time.sleep(seconds)
-            return _Slept()
-        return asyncio.sleep(seconds)
+        return background.sleep(seconds)
 
     # --- tests -------------------------------------------------------------------------------------------------------
 
@@ -493,9 +476,7 @@ class SocketIO:
 
     def use_debugger(self) -> None:
         """Flask's interactive error pages, in the debug mode of :meth:`run`."""
-        from werkzeug.debug import DebuggedApplication
-
-        self._debugger = DebuggedApplication(self._wsgi_pages, evalex=True)
+        self._pages.use_debugger()
 
     # --- what the doors ask ------------------------------------------------------------------------------------------
 
@@ -520,44 +501,6 @@ class SocketIO:
         install_gate(app)
         return lambda: through_wrappers(app, handshake)
 
-    async def _page(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        """A page of the Flask application, in a thread of the pages' own pool."""
-        if self._pages is None:
-            self._pages = WSGIMiddleware(cast(Any, self._wsgi))
-            self._pages.executor.shutdown(wait=False)  # its threads would keep the program from ending
-            self._pages.executor = Pool("truesocket-http", self.core.config.http_threads)
-        if scope["type"] == "http" and any(b"_" in name for name, _ in scope["headers"]):
-            # WSGI could not tell X_Forwarded_For from X-Forwarded-For
-            scope = {**scope, "headers": [pair for pair in scope["headers"] if b"_" not in pair[0]]}
-        started = False
-
-        async def send_on(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._pages(scope, receive, send_on)
-        except asyncio.CancelledError:
-            if scope["type"] != "http" or self.core.running:
-                raise
-            if not started:  # the server ends, and this page has taken too long
-                await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
-                await send({"type": "http.response.body", "body": b""})
-
-    def _wsgi(self, environ: dict[str, Any], start_response: Any) -> Any:
-        environ["wsgi.multiprocess"] = False
-        environ["wsgi.errors"] = sys.stderr
-        return (self._debugger or self._wsgi_pages)(environ, start_response)
-
-    def _wsgi_pages(self, environ: dict[str, Any], start_response: Any) -> Any:
-        return self._current_app()(environ, start_response)
-
 
 def _check_namespace(given: object) -> None:
     if not isinstance(given, Namespace):
@@ -568,22 +511,6 @@ def _check_namespace(given: object) -> None:
 def _check_callback(event: str, callback: object) -> None:
     if callback is not None and not callable(callback):
         raise UsageError(f"emit({event!r}, callback={callback!r}): the callback must be a function")
-
-
-def _check_task(target: object) -> None:
-    if not callable(target) or inspect.iscoroutinefunction(target):
-        raise UsageError(
-            f"start_background_task({target!r}): give a def function; an async def one is started from an async def"
-            " handler with asyncio.create_task()"
-        )
-
-
-class _Slept:
-    """``await`` does no harm to what is over."""
-
-    def __await__(self) -> Generator[object, None, None]:
-        return
-        yield
 
 
 def _callable(exception_handler: Any) -> Any:
@@ -598,10 +525,3 @@ def _written(app: flask.Flask, value: object) -> object:
         raise TypeError(f"{type(value).__name__} is not JSON serializable, and app.json has no default()")
     result: object = default(value)
     return result
-
-
-def _logged(target: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-    try:
-        target(*args, **kwargs)
-    except Exception:
-        _log.exception("the background task %s failed", getattr(target, "__qualname__", target))
