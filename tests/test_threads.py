@@ -21,7 +21,7 @@ OWNERS = {
     r"\b_thread\.start_new|\bthreading\.Timer\(": set(),
     r"(?<!class )\bPool\(": {
         "core/runner.py",  # events; connect, disconnect and acks
-        "flask/background.py",  # pages
+        "flask/pages.py",
     },
     r"\bmultiprocessing\b": set(),
     r"\bsubprocess\.Popen\(": {"flask/reloader.py"},
