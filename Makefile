@@ -6,6 +6,8 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 5000
 ARGS ?=
+# test processes; most tests wait more than they compute
+JOBS ?= 3
 
 PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
@@ -40,12 +42,12 @@ demo: $(RUNTIME) ## serve the demo on http://127.0.0.1:5000 (PORT=, HOST=)
 # -- tests ------------------------------------------------------------------------------------------------------------
 
 test: setup ## run the tests with reduced counts (ARGS="tests/codec -k frames")
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-newest: test ## the same: .venv holds the newest versions of everything
 
 test-full: setup ## run every test as it is written; takes longer
-	@TRUESOCKET_TEST_FULL=1 $(PY) -m pytest $(ARGS)
+	@TRUESOCKET_TEST_FULL=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 coverage: setup ## run the tests and show which lines and branches they never reached
 	@$(PY) -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
@@ -55,7 +57,7 @@ $(LOWEST)/.tools: pyproject.toml requirements/lowest.txt scripts/setup_venv.py
 	@touch $@
 
 test-lowest: setup $(LOWEST)/.tools ## run the tests on the lowest version of every dependency
-	@$(LOWEST)/bin/python -m pytest $(ARGS)
+	@$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 $(VENV)/.fuzz: $(TOOLS)
 	@$(PY) -m pip --disable-pip-version-check --quiet install --group fuzz
