@@ -7,9 +7,10 @@ import socketio as python_socketio
 
 from tests.support.flasking import served
 from tests.support.servers import HOST
+from tests.support.wire import Wire
 from truesocket import Refused
 from truesocket.errors import UsageError
-from truesocket.flask import SocketIO
+from truesocket.flask import Namespace, SocketIO, login_required
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -67,3 +68,43 @@ def test_wrong_use():
         socketio.middleware(lambda event: None)
     with pytest.raises(UsageError, match="must be a function"):
         socketio.middleware("connect")(5)
+
+
+class Talk(Namespace):
+    def on_say(self, text):
+        raise ValueError(text)
+
+    def error(self, exc):
+        return f"rescued {exc}"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_logins_and_error_methods_are_found_inside_of_a_middleware(is_async):
+    app = flask.Flask(__name__)
+    app.secret_key = "key"
+    socketio = SocketIO(app)
+    socketio.on_namespace(Talk("/talk"))
+    asked = []
+
+    if is_async:
+
+        @socketio.middleware
+        async def through(event, proceed):
+            return await proceed()
+    else:
+
+        @socketio.middleware
+        def through(event, proceed):
+            return proceed()
+
+    @socketio.on("secret")
+    @login_required(check=lambda: asked.append(1))
+    def secret():
+        return "secret"
+
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        wire.join("/talk")
+        assert wire.call("secret") == [{"error": "login required", "code": 401}]
+        assert asked == [1]
+        assert wire.call("say", "hello", namespace="/talk") == ["rescued hello"]

@@ -68,7 +68,13 @@ def wrapped(runner: Runner, skins: Sequence[Handler], found: Handler, socket: So
     chain = _Chain(runner, skins, found, Event(name, (), socket))
     is_async = found.is_async or any(skin.is_async for skin in skins)
     return replace(
-        found, function=chain.run if is_async else chain.call, is_async=is_async, least=0, most=None, takes_socket=False
+        found,
+        function=chain.run if is_async else chain.call,
+        is_async=is_async,
+        least=0,
+        most=None,
+        takes_socket=False,
+        inner=found.function,
     )
 
 

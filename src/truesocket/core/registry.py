@@ -50,6 +50,12 @@ class Handler:
     where: str
     serves: str = ""
     takes_socket: bool = False
+    inner: Callable[..., object] | None = None
+
+    @property
+    def registered(self) -> Callable[..., object]:
+        """What was registered, inside of the middlewares that ``function`` may be."""
+        return self.inner or self.function
 
     def bound(self, socket: Socket) -> Handler:
         """The handler of one client's event: what takes its socket has it."""

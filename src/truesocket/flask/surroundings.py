@@ -345,7 +345,7 @@ def _owner(handler: Handler, socket: Socket, event: str) -> Socket:
 
 def _plain(handler: Handler) -> Callable[..., object]:
     """The function itself, where some of its arguments are given already."""
-    function = handler.function
+    function = handler.registered
     while isinstance(function, functools.partial):
         function = function.func
     return function
