@@ -15,6 +15,7 @@ from truesocket.core.emitter import Emitter
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Answers, Event, Proceed, Reply, Server
 from truesocket.core.socket import Socket
+from truesocket.core.stats import Stats
 from truesocket.doors.asgi import ASGIApp
 from truesocket.errors import (
     AckTimeout,
@@ -39,6 +40,7 @@ __all__ = [
     "Reply",
     "Server",
     "Socket",
+    "Stats",
     "TruesocketError",
     "UnknownOption",
     "UnknownSid",

@@ -47,7 +47,7 @@ LIMIT_COMMANDS = 20_000
 LIMIT_BYTES = 64 * 1024 * 1024
 #: Commands per turn of the loop, so that reading and heartbeats get theirs.
 _TURN = 256
-#: Seconds that the servers on the loop thread have for their goodbye when the process ends.
+#: Seconds that servers on the loop thread have for their goodbye when the process ends, beside what they ask for.
 _FAREWELL = 3.0
 
 
@@ -333,7 +333,7 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._farewells: dict[object, Callable[[], Coroutine[object, object, None]]] = {}
+        self._farewells: dict[object, tuple[Callable[[], Coroutine[object, object, None]], float]] = {}
         self._over = False
 
     @property
@@ -353,13 +353,15 @@ class LoopThread:
         loop.call_soon_threadsafe(_Question(reply, function, args))
         return reply.result()
 
-    def at_end(self, key: object, farewell: Callable[[], Coroutine[object, object, None]] | None) -> None:
-        """What is to run on the loop before it ends; ``None`` takes it back."""
+    def at_end(
+        self, key: object, farewell: Callable[[], Coroutine[object, object, None]] | None, within: float = 0.0
+    ) -> None:
+        """What is to run on the loop before it ends, and in how many seconds; ``None`` takes it back."""
         with self._lock:
             if farewell is None:
                 self._farewells.pop(key, None)
             else:
-                self._farewells[key] = farewell
+                self._farewells[key] = (farewell, within)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -374,22 +376,25 @@ class LoopThread:
             return self._loop
 
     def end(self) -> None:
-        """Says goodbye and ends the loop; called at exit."""
+        """Says goodbye and ends the loop; called at exit.  Ctrl-C ends it without waiting longer."""
         with self._lock:
             self._over = True
             loop, thread = self._loop, self._thread
-            farewells = list(self._farewells.values())
+            farewells = [farewell for farewell, _ in self._farewells.values()]
+            within = max((within for _, within in self._farewells.values()), default=0.0)
             self._farewells.clear()
         if loop is None or thread is None or thread is threading.current_thread():
             return
         goodbye = _say_all(farewells)
         try:
-            asyncio.run_coroutine_threadsafe(goodbye, loop).result(_FAREWELL)
+            asyncio.run_coroutine_threadsafe(goodbye, loop).result(within + _FAREWELL)
         except concurrent.futures.TimeoutError:
             _log.warning("the event loop did not come to its end in time; does an async def handler block it?")
         except RuntimeError:  # somebody has closed our loop
             goodbye.close()
             return
+        except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C, or the host's handler of a second signal
+            _log.info("ended without waiting longer")
         loop.call_soon_threadsafe(loop.stop)
         thread.join(1.0)
         self._loop = self._thread = None

@@ -108,6 +108,7 @@ class UnknownSid(UsageError, KeyError):
     """A sid that no connected client has; also a ``KeyError``.  Clients come and go: be ready for it."""
 
     def __init__(self, sid: object, namespace: str) -> None:
+        self.sid: object = sid
         super().__init__(f"no client with sid {sid!r} in the namespace {namespace!r}; it may have left just now")
 
     def __str__(self) -> str:

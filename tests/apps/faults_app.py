@@ -77,6 +77,7 @@ def tell_stats():
         peers=len(core.peers),
         sockets=len(core.by_sid),
         rooms=sum(len(space.members) for space in core.spaces.values()),
+        away=core.recovery.away if core.recovery is not None else 0,
     )
 
 

@@ -537,7 +537,8 @@ def test_binary_in_base64_on_a_websocket(server, revision):
 def test_jsonp(server, revision):
     """`j=` asks for a script; a POST carries the payload in the form field `d`."""
     target = f"{PATH}?EIO={revision}&transport=polling"
-    reply = get(server.port, f"{target}&j=2")
+    page = [("Referer", f"http://{HOST}:{server.port}/page")]  # what a browser sends with a script
+    reply = get(server.port, f"{target}&j=2", page)
     assert reply.headers["content-type"].startswith("text/javascript")
     assert reply.body.startswith(b"___eio[2](")
     first, *more = parse_payload(unscript(reply.body, 2).encode(), revision)
@@ -545,22 +546,22 @@ def test_jsonp(server, revision):
 
     def form(index: int, packet: str):
         body = b"d=" + quote(build_payload([packet], revision).decode().replace("\\n", "\\\\n")).encode()
-        headers = [("Content-Type", "application/x-www-form-urlencoded")]
+        headers = [*page, ("Content-Type", "application/x-www-form-urlencoded")]
         return get(server.port, f"{target}&j={index}&sid={sid}", headers, method="POST", body=body)
 
     if revision == 4:
         ok = form(3, "40")
         assert (ok.status, ok.body, ok.headers["content-type"]) == (200, b"ok", "text/html")
     if not more:
-        more = parse_payload(unscript(get(server.port, f"{target}&j=3&sid={sid}").body, 3).encode(), revision)
+        more = parse_payload(unscript(get(server.port, f"{target}&j=3&sid={sid}", page).body, 3).encode(), revision)
     assert str(more[0]).startswith("40")
     assert form(4, '42["say","a\\nb\u2028ü"]').body == b"ok"
-    reply = get(server.port, f"{target}&j=4&sid={sid}")
+    reply = get(server.port, f"{target}&j=4&sid={sid}", page)
     assert "\u2028".encode() not in reply.body
     assert json.loads(str(parse_payload(unscript(reply.body, 4).encode(), revision)[0])[2:]) == ["said", "a\nb\u2028ü"]
     assert form(5, EVENT).body == b"ok"
     assert form(6, "b4CQ==" if revision == 3 else "bCQ==").body == b"ok"
-    reply = get(server.port, f"{target}&j=6&sid={sid}")
+    reply = get(server.port, f"{target}&j=6&sid={sid}", page)
     assert parse_payload(unscript(reply.body, 6).encode(), revision) == [SAID, b"\x09"]
 
 

@@ -43,7 +43,7 @@ def test_unknown_option_with_nothing_near_points_to_the_list():
         ({"transports": []}, "choose from 'polling' and 'websocket', at least one"),
         ({"transports": ["websockets"]}, "choose from 'polling' and 'websocket'"),
         ({"transports": 5}, "transports=5 must be a name or a list of names"),
-        ({"overflow": "drop"}, "choose 'close' or 'drop_oldest'"),
+        ({"overflow": "drop"}, "choose 'close', 'drop_oldest' or 'drop_volatile'"),
         ({"path": 5}, "path=5 must be a text"),
         ({"path": "/"}, "path='/' must name a path"),
         ({"cors_allowed_origins": 5}, "cors_allowed_origins=5"),

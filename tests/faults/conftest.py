@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support import faulty
 from tests.support.bystanders import Bystanders, bystanders
-from tests.support.robustness import CASES, Case, Outcome, write_outcomes
+from tests.support.robustness import CASES, FULL, Case, Outcome, write_outcomes
 from tests.support.servers import Server, running
 
 APP = "tests/apps/faults_app.py"
+LONGEST = 1_800  # seconds that one case may take in the full run
 found: dict[str, Outcome] = {}
 FIGURES = pytest.StashKey[dict[str, float | str]]()
 
@@ -73,6 +75,13 @@ def nothing_stays_open() -> Iterator[None]:
     for sock in faulty.opened:
         sock.close()
     faulty.opened.clear()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Full counts take their time."""
+    for item in items:
+        if FULL and item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(LONGEST), append=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import pytest
 
 from truesocket.codec.msgpacks import Msgpack
 from truesocket.codec.socketio import PacketType
-from truesocket.errors import PacketError
+from truesocket.errors import PacketError, Refused
 from truesocket.session.conversation import Conversation
 
 
@@ -58,6 +58,44 @@ def joined(revision=4):
 
 
 revisions = pytest.mark.parametrize("revision", [3, 4])
+
+
+def test_who_is_metered_is_heard_as_far_as_the_listener_lets_it():
+    conversation, listener, member = joined()
+    asked = []
+    listener.passes = lambda size, is_event: asked.append((size, is_event)) or is_patient
+    conversation.is_metered = True
+    is_patient = False
+    conversation.receive('2["say",1]')
+    conversation.receive("32[1]")
+    conversation.receive('51-["say",{"_placeholder":true,"num":0}]')
+    conversation.receive(b"attached")
+    conversation.receive("0/b,")
+    assert member.heard == []
+    assert asked == [(10, True), (5, False), (48, True), (4, True)]
+    assert listener.sent[-1] == '4/b,{"message":"Too many packets"}'
+    conversation.receive("1")
+    assert member.heard == [("left",)]
+
+
+def test_a_listener_may_refuse_in_its_own_words():
+    conversation, listener, _ = joined()
+
+    def connect(namespace, query, auth):
+        raise Refused("no more", {"most": 1})
+
+    listener.connect = connect
+    conversation.receive("0/b,")
+    assert listener.sent[-1] == '4/b,{"message":"no more","data":{"most":1}}'
+    assert "/b" not in conversation.members
+
+
+def test_attachments_are_counted():
+    listener = Listener()
+    conversation = Conversation(4, listener, max_attachments=2)
+    conversation.receive("0")
+    with pytest.raises(PacketError):
+        conversation.receive('53-["say"]')
 
 
 def test_revision_5_of_the_protocol_joins_by_a_packet():

@@ -1,6 +1,8 @@
 """One Engine.IO session: every row of the module's table, heartbeats, polling turns, the upgrade, on a fake clock."""
 
+import gc
 import json
+import weakref
 
 import pytest
 from hypothesis import given
@@ -811,6 +813,43 @@ def test_overflow_drops_the_oldest(has_link):
     assert got == ['42["7"]', '42["8"]', '42["9"]']
 
 
+@pytest.mark.parametrize("has_link", [True, False])
+def test_overflow_drops_volatile_ones_only(has_link):
+    session = Session(link=has_link, outbox_bytes=50, overflow=Overflow.DROP_VOLATILE)
+    if has_link:
+        session.link.writable = False
+    for number in range(10):
+        session.engine.send(parcel(number), volatile=number != 4)
+    assert session.ended is None
+    assert len(session.listener.named("dropped")) == 7
+    if has_link:
+        session.link.writable = True
+        session.engine.writable(session.link)
+        got = session.link.take()
+    else:
+        session.polls.get()
+        (got,) = session.polls.take()
+    assert got == ['42["4"]', '42["8"]', '42["9"]']
+
+
+def test_overflow_with_no_volatile_ones_closes():
+    session = Session(link=False, outbox_bytes=50, overflow=Overflow.DROP_VOLATILE)
+    for number in range(3):
+        session.engine.send(parcel(number))
+    session.engine.send(parcel("volatile"), volatile=True)
+    assert session.ended is None
+    assert session.engine.waiting > 0
+    session.engine.send(parcel(4))
+    assert session.ended == Reason.SLOW
+
+
+@pytest.mark.parametrize("overflow", [Overflow.CLOSE, Overflow.DROP_OLDEST])
+def test_volatile_ones_do_not_wait_otherwise(overflow):
+    session = Session(link=False, outbox_bytes=50, overflow=overflow)
+    session.engine.send(parcel(1), volatile=True)
+    assert session.engine.waiting == 0
+
+
 def test_overflow_with_nothing_to_drop_closes():
     session = Session(link=False, outbox_bytes=20, overflow=Overflow.DROP_OLDEST)
     session.engine.send_message("x" * 20)
@@ -870,8 +909,9 @@ def test_nothing_that_happens_in_any_order_breaks_it(steps, revision, has_link, 
     """It never raises, reports its end exactly once and in order, and every engine ends when its client is silent."""
     session = Session(revision, link=has_link, outbox_bytes=60, overflow=overflow)
     engine, candidate = session.engine, None
+    link = engine.link
     for action, value in steps:
-        link = engine.link
+        link = engine.link if engine.state is not State.CLOSED else link  # it knows its link no more, the link does
         if action == "say" and link is not None:
             engine.received_on(link, value)
         elif action == "post" and link is None:
@@ -908,6 +948,24 @@ def test_nothing_that_happens_in_any_order_breaks_it(steps, revision, has_link, 
     assert session.listener.heard[-1] == ("gone",)
     assert session.listener.heard.index(("closed", session.ended)) < session.listener.heard.index(("gone",))
     assert not session.polls.get()
+    assert engine.tick() is None
+
+
+def test_who_has_ended_holds_neither_listener_nor_link():
+    """The clock holds it until the deadline that was planned; nothing else may be held with it."""
+    session = Session()
+    engine = session.engine
+    listener, link = weakref.ref(session.listener), weakref.ref(session.link)
+    engine.lost(session.link, "lost")
+    assert engine.transport == "websocket"
+    del session
+    gc.collect()
+    assert listener() is link() is None
+    engine.close()
+    engine.pause()
+    engine.resume()
+    engine.send(parcel("x"))
+    engine.send_message("x")
     assert engine.tick() is None
 
 

@@ -140,3 +140,55 @@ def test_payloads_hold_every_packet_once_and_in_order(shapes, most, limit):
         taken += packets
     assert taken == expected
     assert outbox.size == 0
+
+
+def test_volatile_events_make_room_the_oldest_first():
+    outbox = Outbox(10_000)
+    kept, first, second = parcel("kept"), parcel(1), parcel(2)
+    assert outbox.put(kept)
+    assert outbox.put(first, volatile=True)
+    assert outbox.put(PING_PACKET)
+    assert outbox.put(second, volatile=True)
+    full = outbox.size
+    assert outbox.drop_volatile()
+    assert outbox.size == full - first.size - 8
+    assert len(outbox) == 3
+    assert units(outbox) == [kept, PING_PACKET, second]
+    assert not outbox.drop_volatile()
+    assert outbox.size == 0
+
+
+def test_places_of_those_that_are_gone_are_not_kept():
+    """A client that does not read, and a stream of volatile events: the queue does not grow by their places."""
+    outbox = Outbox(1_000)
+    kept = parcel("kept")
+    outbox.put(kept)
+    for number in range(10_000):
+        while not outbox.put(parcel(number), volatile=True):
+            assert outbox.drop_volatile()
+    assert len(outbox._units) < 200
+    assert units(outbox)[0] is kept
+
+
+@given(st.lists(st.sampled_from(["put", "volatile", "drop", "take", "packets", "ping"])))
+def test_size_and_length_stay_true(steps):
+    outbox, expected = Outbox(400), []
+    for number, step in enumerate(steps):
+        if step in ("put", "volatile", "ping"):
+            unit = PING_PACKET if step == "ping" else parcel(number, size=20)
+            if outbox.put(unit, volatile=step == "volatile"):
+                expected.append((unit, step == "volatile"))
+        elif step == "drop":
+            volatile = [index for index, (_, is_volatile) in enumerate(expected) if is_volatile]
+            assert outbox.drop_volatile() is bool(volatile)
+            if volatile:
+                del expected[volatile[0]]
+        elif step == "take" and expected:
+            assert outbox.take() == expected.pop(0)[0]
+        elif step == "packets":
+            assert len(outbox.packets(4, 2, 10_000)) == len(expected[:2])
+            del expected[:2]
+        assert len(outbox) == len(expected)
+        assert bool(outbox) is bool(expected)
+    assert units(outbox) == [unit for unit, _ in expected]
+    assert outbox.size == 0

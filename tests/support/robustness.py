@@ -111,6 +111,12 @@ CASES: dict[str, Case] = {
     "test_reconnect_storm": Case(
         "{n} clients lose their connection and come back at the same moment", "everybody is let in", 200, 5_000
     ),
+    "test_drops_and_comes_back": Case(
+        "{what}: the connection breaks {n} times under a stream of numbered events, recovery is on",
+        "recovered every time; no event missing, none twice",
+        40,
+        1_000,
+    ),
     # --- too much of everything ---
     "test_oversized_on_a_websocket": Case("larger than allowed: {what}", "closed with 1009, 1008 or 1002"),
     "test_oversized_request": Case("larger than allowed: {what}", "400, 414, 431, or simply closed"),
@@ -120,6 +126,21 @@ CASES: dict[str, Case] = {
     ),
     "test_endless_fragments": Case(
         "a message in {n} fragments of no bytes, without an end", "memory bounded", 20_000, 1_000_000
+    ),
+    "test_a_thread_that_emits_faster_than_its_client_reads": Case(
+        "one thread emits {n} events of 20 KB to a client that does not read; the oldest are dropped",
+        "the thread waits; memory bounded; the client reads on with the newest",
+        10_000,
+        10_000,
+    ),
+    "test_clients_above_their_rate": Case(
+        "{n} events in a row from a client that may send 50 a second",
+        "the rest is dropped; bystanders missed nothing",
+        5_000,
+        200_000,
+    ),
+    "test_heads_that_never_end": Case(
+        "{n} connections send a head that never ends", "each closed after `header_timeout`; files freed", 50, 1_000
     ),
     "test_ping_flood": Case(
         "{n} WebSocket pings in a row from a client that does not read", "memory bounded", 20_000, 1_000_000

@@ -258,6 +258,8 @@ class Wire:
         self.revision = revision
         self.waiting: deque[SocketPacket] = deque()
         self.arrived: list[float] = []
+        #: By namespace: what a CONNECT may say to have everything back, where the server offers that.
+        self.credentials: dict[str, dict[str, str]] = {}
         self._packets: deque[EnginePacket] = deque()
         self._ids = 0
         self._port, self._headers, self._tls = port, list(headers), tls
@@ -344,13 +346,19 @@ class Wire:
         self.send(socketio.build(PacketType.ACK, packet.namespace, id=packet.id, data=data))
 
     def join(self, namespace: str = "/", auth: object = None, query: str = "") -> Any:
-        """Joins a namespace; what the server's CONNECT says, or raises Gone with the refusal's payload as JSON."""
+        """Joins a namespace; what the server's CONNECT says, or raises Gone with the refusal's payload as JSON.
+
+        With the `credentials` of a connection before as `auth`, the client comes back as who it was.
+        """
         if self.revision == 4 or namespace != "/":
             data = "" if auth is None else jsons.dumps(auth)[0]
             self.send(socketio.build(PacketType.CONNECT, namespace + query, data=data))
         found = self.wait_for(PacketType.CONNECT, PacketType.CONNECT_ERROR, namespace=namespace)
         if found.type == PacketType.CONNECT_ERROR:
             raise Gone(0, json.dumps(found.data))
+        if isinstance(found.data, dict) and "pid" in found.data:
+            seen = auth.get("offset") if isinstance(auth, dict) and auth.get("pid") == found.data["pid"] else None
+            self.credentials[namespace] = {"pid": found.data["pid"], **({"offset": seen} if seen is not None else {})}
         return found.data
 
     def leave(self, namespace: str = "/") -> None:
@@ -403,7 +411,10 @@ class Wire:
             self.waiting.append(packet)
 
     def packet(self, timeout: float = 10) -> SocketPacket:
-        """The next packet, with its attachments in it; the time of its arrival goes into `arrived`."""
+        """The next packet, with its attachments in it; the time of its arrival goes into `arrived`.
+
+        The offset of an event is its last argument, and stays there, as in the official clients.
+        """
         deadline = time.monotonic() + timeout
         while True:
             engine_packet = self._next(max(deadline - time.monotonic(), 0.01))
@@ -421,6 +432,10 @@ class Wire:
                 packet = packet._replace(data=socketio.reconstruct(packet.data, self._parts))
                 self._awaited, self._parts = None, []
             self.arrived.append(time.monotonic())
+            known = self.credentials.get(packet.namespace)
+            if known is not None and packet.type in (PacketType.EVENT, PacketType.BINARY_EVENT):
+                assert isinstance(packet.data, list)
+                known["offset"] = packet.data[-1]
             return packet
 
     def stays_silent(self, seconds: float) -> bool:

@@ -24,6 +24,8 @@ _log = logging.getLogger("truesocket")
 
 #: The error codes of Engine.IO.
 UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, UNSUPPORTED_VERSION = range(6)
+#: Our own, for who may come back later: no room, too many from one address, too many at once, the server ends.
+FULL, TOO_MANY_HERE, TOO_FAST, ENDING = range(6, 10)
 
 _UPGRADE_MISSING = (
     "transport=websocket without an Upgrade header: a proxy on the way drops it"
@@ -46,10 +48,15 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A request that may not: Engine.IO's error code, and what to do about it."""
+    """A request that may not: Engine.IO's error code, and what to do about it.
+
+    ``cause`` is what the statistics call it; ``retry_after`` says in how many seconds to come back, if at all.
+    """
 
     code: int
     hint: str
+    cause: str = "request"
+    retry_after: int = 0
 
 
 class Admission:
@@ -74,12 +81,13 @@ class Admission:
         is_websocket: bool,
         knows: Callable[[str], str | None],
         origin: str = "",
+        foreign: Callable[[], Denied | None] = lambda: None,
         unwanted: Callable[[], Denied | None] = lambda: None,
     ) -> Opening | Denied:
         """Checks the query of a request.
 
-        ``knows(sid)`` gives the transport of a session, or ``None``; ``unwanted()`` says whether a new client may not
-        come in; ``origin`` is the header.
+        ``knows(sid)`` gives the transport of a session, or ``None``; ``foreign()`` says whether the page that asks may
+        not, ``unwanted()`` whether a new client may not come in; ``origin`` is the header.
         """
         transport = args.get("transport", "")
         if transport not in self._config.transports:
@@ -88,14 +96,15 @@ class Admission:
             return Denied(BAD_REQUEST, "the Origin header holds characters that no header may hold")
         sid = args.get("sid")
         if sid is not None:
-            return self._read_sid(sid, transport, is_websocket, knows(sid))
+            found = self._read_sid(sid, transport, is_websocket, knows(sid))
+            return found if isinstance(found, Denied) else foreign() or found
         if method != "GET":
             return Denied(BAD_METHOD, "a session is opened with GET")
         if transport == "websocket" and not is_websocket:
             return Denied(BAD_REQUEST, _UPGRADE_MISSING)
         if transport == "polling" and is_websocket:
             return Denied(BAD_REQUEST, _POLLING_ON_WEBSOCKET)
-        denied = unwanted()
+        denied = foreign() or unwanted()
         if denied is not None:
             return denied
         version = args.get("EIO")
@@ -139,6 +148,9 @@ class Admission:
         that ends TLS does no harm.
         """
         origin = handshake.header("origin")
+        if not origin and "j" in handshake.args() and handshake.header("sec-fetch-site") != "same-origin":
+            # JSONP: any page may load a script from here, with the user's cookies, and browsers send no Origin for it
+            origin = _origin_of(handshake.header("referer")) or "null"
         if not origin:
             return True
         allowed = self._config.cors_allowed_origins
@@ -170,6 +182,13 @@ class Admission:
             _clean(handshake.host),
             _clean(origin),
         )
+
+
+def _origin_of(address: str) -> str:
+    """The origin of a page's address, or an empty string."""
+    scheme, separator, rest = address.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{host}" if separator and host else ""
 
 
 def _version_hint(version: str | None) -> str:
@@ -218,7 +237,7 @@ def through_proxies(handshake: Handshake, trusted: Iterable[str]) -> Handshake:
     hops = [hop.strip() for hop in handshake.header("x-forwarded-for").split(",") if hop.strip()]
     if _is_trusted(client[0], nets):
         for hop in reversed(hops):
-            client = (hop, 0)
+            client = (_clean(hop), 0)
             if not _is_trusted(hop, nets):
                 break
         proto = handshake.header("x-forwarded-proto").split(",")[-1].strip().lower()

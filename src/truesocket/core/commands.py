@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from truesocket.core.fanout import STEP, Fanout, Space
+from truesocket.core.ports import Envelope
 from truesocket.core.recovery import Recovery
 from truesocket.core.socket import Command, Socket, SocketState
+from truesocket.core.stats import Counts
 
 __all__ = ["Commands", "Target"]
 
@@ -29,21 +31,41 @@ class Commands:
         recovery: Recovery | None = None,
     ) -> None:
         self._recovery = recovery
+        self._most_rooms = 0
+        self._counts = Counts()
         self._spaces = spaces
         self._fanout = fanout
         self._close = close
+
+    def limit_rooms(self, most: int, counts: Counts) -> None:
+        """A client gets into no more than ``most`` rooms from now on; 0: into as many as you like."""
+        self._most_rooms = most
+        self._counts = counts
+
+    def has_too_many(self, socket: Socket, room: Hashable) -> bool:
+        """Whether a client is in so many rooms that it may not get into this one; any thread may ask."""
+        space = self._spaces.get(socket.namespace)
+        if not self._most_rooms or space is None:
+            return False
+        rooms = space.rooms.rooms(socket)
+        return len(rooms) >= self._most_rooms and room not in rooms
 
     # --- one client --------------------------------------------------------------------------------------------
 
     def tell_later(self, socket: Socket, command: Command, args: tuple[object, ...]) -> Iterator[object] | None:
         """What a connect handler tells waits until its client is accepted."""
         if socket.state is SocketState.CONNECTING:
-            socket.hold(command, *args)
+            envelope = args[0] if args else None
+            size = envelope.parcel.size if isinstance(envelope, Envelope) else 0
+            socket.hold(command, *args, size=size)
             return None
         return command(*args)
 
     def enter(self, socket: Socket, room: Hashable) -> None:
         if socket.state is SocketState.CONNECTED:
+            if self._most_rooms and self.has_too_many(socket, room):  # else `Server.enter` has said so
+                self._counts.refused["rooms"] += 1
+                return
             self._spaces[socket.namespace].rooms.enter(socket, room)
             if socket.memory is not None:
                 socket.memory.enter(room)

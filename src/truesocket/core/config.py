@@ -64,6 +64,10 @@ class Config:
     upgrade_timeout: float = 10.0
     #: How long a client may stay connected without joining a namespace.
     connect_timeout: float = 45.0
+    #: Over how long the closing of the clients is spread when the server ends; ``None``: 500 a second, for 5 at most.
+    drain_seconds: float | None = None
+    #: How long running handlers, slow readers and disconnect handlers have then, behind that.
+    shutdown_timeout: float = 4.0
     #: The largest message or polling payload taken from a client.
     max_payload: int = 1_000_000
     #: Attachments (bytes) in one packet of a client, at most.
@@ -188,9 +192,7 @@ class Config:
                 f"{where}: transports={list(self.transports)!r}; choose from 'polling' and 'websocket', at least one"
             )
         if self.overflow not in [policy.value for policy in Overflow]:
-            raise UsageError(
-                f"{where}: overflow={self.overflow!r}; choose 'close', 'drop_oldest' or 'drop_volatile'"
-            )
+            raise UsageError(f"{where}: overflow={self.overflow!r}; choose 'close', 'drop_oldest' or 'drop_volatile'")
         if self.over_rate not in [choice.value for choice in OverRate]:
             raise UsageError(f"{where}: over_rate={self.over_rate!r}; choose 'warn', 'drop' or 'close'")
         for name in self.namespaces:
@@ -209,6 +211,8 @@ class Config:
             )
         if not 9 <= self.websocket_window_bits <= 15:
             raise UsageError(f"{where}: websocket_window_bits={self.websocket_window_bits}; choose from 9 to 15")
+        if self.drain_seconds is not None and not _fits(self.drain_seconds, 0.0):
+            raise UsageError(f"{where}: drain_seconds={self.drain_seconds!r} must be a number, 0 or more, or None")
         if self.cookie is not None:
             Cookie(self.cookie)
         self._check_origins(where)

@@ -6,6 +6,7 @@ the loop) and come back through the FIFO of commands.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from truesocket.core.once import Ledger, Verdict
 from truesocket.core.registry import RESERVED, Handler, handler
 from truesocket.core.runner import Job, Lane
 from truesocket.core.socket import Ack, Socket, SocketState
-from truesocket.errors import Disconnected, Refused, UsageError
+from truesocket.errors import Disconnected, Refused, UnknownSid, UsageError
 
 if TYPE_CHECKING:
     from truesocket.core.server import Server
@@ -88,6 +89,8 @@ class Dispatch:
             return None  # always_connect had accepted it before
         socket.state = SocketState.CONNECTED
         self._server.space(socket.namespace).members[socket.sid] = socket
+        for observer in self._server.observers:
+            observer.connected(socket)
         returning, memory = self._server.returning, socket.memory
         missed = returning.accepted(socket) if returning is not None and memory is not None else []
         if socket.reason is None:  # else it left while its connect handler ran, and may have come again
@@ -117,6 +120,7 @@ class Dispatch:
             self.left(socket, socket.reason)
 
     def _refuse(self, socket: Socket, payload: dict[str, object]) -> None:
+        self._server.counts.refused["connect"] += 1
         if socket.state is not SocketState.CONNECTING:  # always_connect
             self.close(socket)
             return
@@ -201,19 +205,19 @@ class Dispatch:
             raise UsageError(f"emit(callback={callback!r}): a callback is a function, which gets the client's answer")
 
         def on_ack(socket: Socket) -> Ack:
-            return Ack(lambda args: self.run_callback(socket, callback, args), lambda: None)
+            return Ack(lambda args: self.run_callback(socket, callback, args), None)
 
         return on_ack
 
     # --- disconnect --------------------------------------------------------------------------------------------
 
-    def close(self, socket: Socket) -> None:
+    def close(self, socket: Socket, reason: str = "server namespace disconnect") -> None:
         """The application sends the client out of the namespace."""
         if socket.state is SocketState.CONNECTED:
             socket.peer.conversation.disconnect(socket.namespace)
-            self.left(socket, "server namespace disconnect")
+            self.left(socket, reason)
         elif socket.state is SocketState.CONNECTING:
-            socket.hold(self.close, socket)
+            socket.hold(self.close, socket, reason)
 
     def left(self, socket: Socket, reason: str) -> None:
         """The client is out, whoever wanted it; the disconnect handler runs once."""
@@ -232,6 +236,8 @@ class Dispatch:
             server.returning.left(socket, reason)
         if socket.answers is not None:
             server.once.seen(socket.answers, server.now)
+        for observer in server.observers:
+            observer.disconnected(socket, reason)
         space.members.pop(socket.sid, None)
         space.rooms.leave_all(socket)
         if not space.members:  # of a namespace that a pattern made, there may be any number
@@ -261,6 +267,7 @@ class Dispatch:
 
     def _gone(self, socket: Socket) -> None:
         socket.state = SocketState.GONE
+        socket.uncount()
         self._server.forget(socket)
         successor, socket.successor = socket.successor, None
         if successor is not None:
@@ -284,6 +291,13 @@ def _log_failure(job: Job, error: BaseException, what: str = "failed") -> None:
     """One record per failure, with everything that finds the place."""
     if isinstance(error, Disconnected):
         _log.info("%s of %s ended: its client left (%s)", job.handler.where, job.socket.sid, error.reason)
+        return
+    left = job.socket.reason
+    if isinstance(error, UnknownSid) and error.sid == job.socket.sid and left is not None:
+        _log.info("%s of %s ended: its client has just left (%s)", job.handler.where, job.socket.sid, left)
+        return
+    if isinstance(error, asyncio.CancelledError) and not job.socket.server.running:
+        _log.info("%s of %s was ended with the server", job.handler.where, job.socket.sid)
         return
     _log.error(
         "handler %s %s: event %r, namespace %s, sid %s",

@@ -2,12 +2,14 @@
 
 Two questions are asked of a newcomer: has it joined a namespace (else it is closed after ``connect_timeout``), and has
 it got its WebSocket (else the log says that it stayed on long-polling, and why)?
+
+What waits for its second look is a sid, 150 bytes or so: a client that has left meanwhile is held by nobody.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from truesocket.core.ports import Handshake
 from truesocket.session.peer import Peer
@@ -18,23 +20,29 @@ _Check = Callable[[Peer[Handshake]], None]
 
 
 class Newcomers:
-    """``checks`` are pairs of a delay in seconds and what to do with the peer then."""
+    """``peers`` are those who are here, by sid; ``checks`` pairs of a delay in seconds and what to do with a peer then.
 
-    def __init__(self, *checks: tuple[float, _Check]) -> None:
-        self._queues: list[tuple[float, _Check, deque[tuple[float, Peer[Handshake]]]]] = [
+    Clients come in their order: each queue is sorted by itself.
+    """
+
+    def __init__(self, peers: Mapping[str, Peer[Handshake]], *checks: tuple[float, _Check]) -> None:
+        self._peers = peers
+        self._queues: list[tuple[float, _Check, deque[tuple[float, str]]]] = [
             (delay, check, deque()) for delay, check in checks
         ]
 
-    def add(self, peer: Peer[Handshake], now: float) -> None:
+    def add(self, sid: str, now: float) -> None:
         """A peer has just come in."""
         for delay, _, queue in self._queues:
-            queue.append((now + delay, peer))
+            queue.append((now + delay, sid))
 
     def look(self, now: float) -> None:
-        """Asks whoever is due."""
+        """Asks whoever is due, and still here."""
         for _, check, queue in self._queues:
             while queue and queue[0][0] <= now:
-                check(queue.popleft()[1])
+                peer = self._peers.get(queue.popleft()[1])
+                if peer is not None:
+                    check(peer)
 
     def clear(self) -> None:
         """Forgets everybody."""

@@ -202,6 +202,11 @@ class Lane:
         if self._departure is not None:
             self._runner.later(1.0, self._departed)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something that this client sent has not begun."""
+        return bool(self._pending or self._starting or self._began == _NOT_YET)
+
     def unstick(self) -> None:
         """Looks whether the head has been busy for too long."""
         self._advance()
@@ -218,7 +223,7 @@ class Lane:
 
     def _relieve(self) -> None:
         """Where little waits, this client is read again; where nothing waits, it may depart."""
-        if self._departure is not None and not (self._pending or self._starting or self._began == _NOT_YET):
+        if self._departure is not None and not self.has_waiting:
             self._departed()
         if self._full and not self._is_over(0.5):
             self._full = False
@@ -264,7 +269,7 @@ class Lane:
         self.turns.append(turn)
         if self._runner.config.async_handlers:
             self._free(token)  # a task keeps nobody waiting
-        self._runner.start_task(self._task(job, token, turn))
+        self._runner.start_task(self._task(job, token, turn), job)
 
     async def _task(self, job: Job, token: object, turn: _Turn) -> None:
         try:
@@ -351,7 +356,7 @@ class Runner:
         #: Sees every job before it waits for its turn, and may put its own ``done`` around the job's; for tests.
         self.witness: Callable[[Job], None] | None = None
         self._context = contextvars.copy_context()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[Socket, float, str] | None] = {}
         self._watched: set[Lane] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._warned_at = -_SHORTAGE_INTERVAL
@@ -378,7 +383,7 @@ class Runner:
         if self.witness is not None:
             self.witness(job)
         if job.handler.is_async:
-            self.start_task(self.run_task(job))
+            self.start_task(self.run_task(job), job)
         else:
             self.control.start(self.run_here, job)
 
@@ -415,15 +420,25 @@ class Runner:
         else:
             job.done(job, result, None)
 
-    def start_task(self, coroutine: Coroutine[object, object, None]) -> None:
-        """Starts a coroutine on the loop and keeps it alive."""
+    def start_task(self, coroutine: Coroutine[object, object, None], job: Job | None = None) -> None:
+        """Starts a coroutine on the loop and keeps it alive; ``job`` is the handler that it runs."""
         loop = self.bridge.loop
         if loop is None:
             coroutine.close()
             return
         task = loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None if job is None else (job.socket, time.monotonic(), job.handler.where)
+        task.add_done_callback(self._forget_task)
+
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+
+    def busy(self) -> list[tuple[Socket, float, str]]:
+        """The handlers that run at this moment: whose, since when (``time.monotonic``), and their names."""
+        workers = [*list(self.events.workers), *list(self.control.workers)]
+        seen = [(worker.socket, worker.since, worker.busy_with) for worker in workers]
+        found = [(socket, since, name) for socket, since, name in seen if socket is not None and name is not None]
+        return found + [running for running in self._tasks.values() if running is not None]
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Blocking work for the loop: runs in the control pool, in a copy of the caller's context."""

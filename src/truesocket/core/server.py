@@ -22,18 +22,21 @@ from truesocket.core.commands import Commands
 from truesocket.core.config import Config
 from truesocket.core.decorators import Decorators
 from truesocket.core.dispatch import Dispatch
+from truesocket.core.drain import Drain, longest
 from truesocket.core.emitter import Emitter, check_namespace, check_room, room_names
 from truesocket.core.fanout import Fanout, Space
 from truesocket.core.history import History, Past
+from truesocket.core.limits import Limits
 from truesocket.core.middleware import Event, Proceed
 from truesocket.core.once import Once
 from truesocket.core.patched import refuse_patched
-from truesocket.core.ports import Broker, Handshake, Surroundings, Ticker
+from truesocket.core.ports import Broker, Handshake, Observer, Surroundings, Ticker
 from truesocket.core.reception import Reception
 from truesocket.core.recovery import Recovery
 from truesocket.core.returning import Returning, make_recovery
 from truesocket.core.runner import Bare, Runner
 from truesocket.core.socket import Command, Socket, SocketState, current
+from truesocket.core.stats import Counts, Stats
 from truesocket.core.watchdog import Watchdog
 from truesocket.errors import UnknownSid, UsageError, WrongValue
 from truesocket.session.engine import Reason
@@ -75,6 +78,10 @@ class Server(Decorators):
         self.bridge.on_fork = self._forked
         self.runner: Runner = Runner(self.config, self.bridge, surroundings or Bare())
         self.admission: Admission = Admission(self.config, self.tag)
+        self.limits: Limits = Limits(self.config)
+        self.counts: Counts = Counts()
+        #: Told of every client that has come into a namespace, or left it.
+        self.observers: list[Observer] = []
         self.dispatch: Dispatch = Dispatch(self)
         self.peers: dict[str, Peer[Handshake]] = {}
         self.by_sid: dict[str, Socket] = {}
@@ -87,12 +94,15 @@ class Server(Decorators):
         self.returning: Returning | None = Returning(self, recovery) if recovery and self.config.recovery else None
         self.once: Once = Once(_REPEATS, self.config.recovery_clients)
         self.commands: Commands = Commands(self.spaces, self.fanout, self.dispatch.close, recovery)
+        self.commands.limit_rooms(self.config.max_rooms, self.counts)
         self.reception: Reception = Reception(self)
         self.broker: Broker | None = None
         self._engine_options = self.config.engine_options()
         self._ticker: Ticker | None = None
         self._watchdog = Watchdog(self.config.block_warning)
         self._second: asyncio.TimerHandle | None = None
+        #: The end that has begun.
+        self.draining: Drain | None = None
 
     # --- telling -----------------------------------------------------------------------------------------------
 
@@ -141,6 +151,10 @@ class Server(Decorators):
         if isinstance(room, str) and room in self.by_sid and room != sid:
             raise WrongValue(f"the room {room!r} is another client's own; its name is a sid: choose another name")
         socket = self.socket(sid, namespace)
+        if self.commands.has_too_many(socket, room):
+            raise WrongValue(
+                f"{sid!r} is in max_rooms={self.config.max_rooms} rooms already: let it leave some, or raise max_rooms"
+            )
         if replay is not False:
             self.tell(self._need_history().replay, socket, room, replay if isinstance(replay, str) else None)
         return self.tell(self.commands.enter, socket, room)
@@ -267,6 +281,11 @@ class Server(Decorators):
         if socket.left_at is not None and self._ticker is not None:
             orphans.check(socket, self._ticker.now - socket.left_at, self.config.orphan_timeout, self.runner)
 
+    @property
+    def stats(self) -> Stats:
+        """What has been counted so far; any thread may look."""
+        return self.counts.snapshot([peer.engine.transport for peer in list(self.peers.values())])
+
     # --- the loop ----------------------------------------------------------------------------------------------
 
     @property
@@ -314,7 +333,8 @@ class Server(Decorators):
         loop = self.bridge.loop
         if loop is None or loop.is_closed():  # else: another thread was faster
             begin()
-            loop_thread.at_end(self, farewell)
+            within = longest(self.config.drain_seconds, self.config.shutdown_timeout)
+            loop_thread.at_end(self, farewell, within)
             loop = self.bridge.loop
         assert loop is not None
         return loop
@@ -325,10 +345,19 @@ class Server(Decorators):
             loop_thread.at_end(self, None)
             loop_thread.run(farewell)
 
+    def drain(self) -> Drain | None:
+        """Begins the end in order, once, on the loop; :meth:`stop` comes behind it.  ``None`` where no loop serves."""
+        if self.draining is None and self.bridge.loop is not None:
+            self.draining = Drain(self)
+        return self.draining
+
     def stop(self) -> None:
         """Closes every connection and lets go of the loop."""
         if self.bridge.loop is None:
             return
+        if self.draining is not None:
+            self.draining.task.cancel()
+            self.draining = None
         for peer in list(self.peers.values()):
             peer.close(Reason.SHUTTING_DOWN)
         if self._second is not None:
@@ -340,6 +369,7 @@ class Server(Decorators):
             self._ticker.stop()
         self.bridge.release()
         self.peers.clear()
+        self.limits.addresses.clear()
         self.spaces.clear()
         for socket in list(self.by_sid.values()):
             if socket.state is not SocketState.LEAVING:  # those are forgotten when their disconnect handler ends
@@ -357,11 +387,12 @@ class Server(Decorators):
         """A forked child starts from nothing: its parent's clients are not its own."""
         self.tag = secrets.token_urlsafe(4)[:5]
         self.admission = Admission(self.config, self.tag)
+        self.limits = Limits(self.config)
         self.runner.reset()
         for table in (self.peers, self.by_sid, self.spaces):
             table.clear()
         self.reception.clear()
-        self._ticker = self._second = None
+        self._ticker = self._second = self.draining = None
 
     # --- peers and sockets -----------------------------------------------------------------------------------------
 
@@ -381,7 +412,7 @@ class Server(Decorators):
             serializer=self.serializer,
         )
         self.peers[sid] = peer
-        self.reception.add(peer, self._ticker.now)
+        self.reception.add(peer, opening.transport, self._ticker.now)
         return peer
 
     def forget(self, socket: Socket) -> None:

@@ -40,6 +40,9 @@ __all__ = ["Ack", "Command", "Socket", "SocketListener", "SocketState", "current
 #: What enters the FIFO of commands; it may return the rest of its work, in steps.
 Command = Callable[..., Iterator[object] | None]
 
+#: Bytes of memory that a held command takes, beside what it sends.
+_HELD = 200
+
 #: The socket whose handler this is; ``None`` outside of handlers, and in threads that a handler starts.
 current: ContextVar[Socket | None] = ContextVar("truesocket_current", default=None)
 
@@ -64,13 +67,16 @@ class SocketListener(Protocol):
 
 
 class Ack:
-    """Somebody waits for the answer to an event: ``answered(args)``, or ``lost()`` where the client left first."""
+    """Somebody waits for the answer to an event: ``answered(args)``, or ``lost()`` where the client left first.
+
+    Without ``lost`` nobody is held up by a client that never answers (``emit(callback=)``), and it may be given up.
+    """
 
     __slots__ = ("answered", "lost")
 
-    def __init__(self, answered: Callable[[list[object]], None], lost: Callable[[], None]) -> None:
+    def __init__(self, answered: Callable[[list[object]], None], lost: Callable[[], None] | None) -> None:
         self.answered: Callable[[list[object]], None] = answered
-        self.lost: Callable[[], None] = lost
+        self.lost: Callable[[], None] | None = lost
 
 
 class Socket:
@@ -82,7 +88,9 @@ class Socket:
 
     __slots__ = (
         "_acks",
+        "_callbacks",
         "_data",
+        "_is_counted",
         "_listener",
         "_next_ack",
         "answers",
@@ -91,6 +99,8 @@ class Socket:
         "engine",
         "extra",
         "held",
+        "held_bytes",
+        "held_received",
         "lane",
         "left_at",
         "memory",
@@ -128,6 +138,8 @@ class Socket:
         self.left_at: float | None = None
         self.warned: bool = False
         self.held: list[tuple[Command, tuple[object, ...]]] | None = None
+        self.held_bytes: int = 0  # of what we have told it
+        self.held_received: int = 0  # of what it has sent
         self.rooms_before: frozenset[Hashable] = frozenset()
         self.lane: Lane | None = None
         self.extra: object = None
@@ -139,6 +151,9 @@ class Socket:
         self._data: dict[str, Any] | None = None
         self._acks: dict[int, Ack] | None = None
         self._next_ack = 0
+        self._callbacks = 0  # of the acks, those that may be given up
+        self._is_counted = True
+        peer.sockets += 1
 
     def __repr__(self) -> str:
         return f"<Socket {self.sid} in {self.namespace}, {self.state.value}, {self.transport}>"
@@ -213,18 +228,35 @@ class Socket:
         self.claim = claim
         self._data = memory.data
 
-    def hold(self, command: Command, *args: object) -> None:
-        """Keeps a command until the client is accepted."""
+    def hold(self, command: Command, *args: object, size: int = 0) -> None:
+        """Keeps a command until the client is accepted; its connection is closed where that becomes too much.
+
+        ``size`` are the bytes that the command sends.
+        """
+        self.held_bytes += size + _HELD
+        if self.held_bytes > self.server.config.max_pending_bytes:
+            if self.reason is None:
+                self.server.reception.close_stuck(self)
+            return
+        self._keep(command, args)
+
+    def _keep(self, command: Command, args: tuple[object, ...]) -> None:
         if self.held is None:
             self.held = []
         self.held.append((command, args))
+
+    def uncount(self) -> None:
+        """It is gone: one namespace less of its client."""
+        if self._is_counted:
+            self._is_counted = False
+            self.peer.sockets -= 1
 
     def send(self, parcel: Parcel, volatile: bool = False) -> None:
         """One packet to the client, now or on acceptance."""
         if self.state is SocketState.CONNECTED:
             self.engine.send(parcel, volatile)
-        elif self.state is SocketState.CONNECTING:
-            self.hold(self.send, parcel, volatile)
+        elif self.state is SocketState.CONNECTING and self.reason is None:
+            self.hold(self.send, parcel, volatile, size=parcel.size)
 
     @property
     def can_answer(self) -> bool:
@@ -238,7 +270,18 @@ class Socket:
         id = self._next_ack
         self._next_ack += 1
         self._acks[id] = ack
+        if ack.lost is None:
+            self._callbacks += 1
+            if self._callbacks > self.server.config.max_callbacks:
+                self._give_up_callback(self._acks)
         return id
+
+    def _give_up_callback(self, acks: dict[int, Ack]) -> None:
+        """The oldest callback goes; a call() waits on, it has a time-out of its own."""
+        oldest = next(id for id, ack in acks.items() if ack.lost is None)
+        del acks[oldest]
+        self._callbacks -= 1
+        self.server.reception.callback_given_up(self)
 
     def forget(self, ack: Ack) -> None:
         """Nobody waits for this answer any more."""
@@ -248,8 +291,10 @@ class Socket:
     def lose_acks(self) -> None:
         """The client left: everybody who waits for its answer is told now."""
         acks, self._acks = self._acks, None
+        self._callbacks = 0
         for ack in (acks or {}).values():
-            ack.lost()
+            if ack.lost is not None:
+                ack.lost()
 
     # --- session.conversation.Member ---------------------------------------------------------------------------
 
@@ -257,13 +302,17 @@ class Socket:
         if self.state is SocketState.CONNECTED and self.held is None:
             self._listener.event(self, name, args, id, size)
         elif self.state in (SocketState.CONNECTING, SocketState.CONNECTED):
-            self.hold(self._listener.event, self, name, args, id, size)
-            if self.held is not None and len(self.held) > self.server.config.max_pending_events:
+            self._keep(self._listener.event, (self, name, args, id, size))
+            self.held_received += size
+            config = self.server.config
+            count = len(self.held) if self.held is not None else 0
+            if count > config.max_pending_events or self.held_received > config.max_pending_bytes:
                 self.engine.pause()
 
     def received_ack(self, id: int, args: list[object]) -> None:
         ack = self._acks.pop(id, None) if self._acks is not None else None
         if ack is not None:
+            self._callbacks -= ack.lost is None
             ack.answered(args)
 
     def left(self) -> None:

@@ -23,7 +23,7 @@ class Stats:
     opened: Mapping[str, int]
     #: Requests and packets that were refused, by cause: ``request`` (not understood, or of a session that is over),
     #: ``origin``, ``allow_request``, ``connections``, ``address``, ``handshakes``, ``connect`` (a connect handler said
-    #: no), ``namespaces``, ``rooms``.
+    #: no), ``namespaces``, ``rooms``, ``ending`` (the server was about to end).
     refused: Mapping[str, int]
     #: Clients that were closed because they read too slowly.
     slow_closed: int

@@ -39,7 +39,7 @@ class Watchdog:
         self._stop = threading.Event()
         self._turn(loop)
         threading.Thread(
-            target=self._watch, args=(threading.get_ident(), self._stop), name="truesocket-watchdog", daemon=True
+            target=self._watch, args=(loop, threading.get_ident(), self._stop), name="truesocket-watchdog", daemon=True
         ).start()
 
     def stop(self) -> None:
@@ -52,7 +52,7 @@ class Watchdog:
         self._turned = time.monotonic()
         self._handle = loop.call_later(self._interval / 2, self._turn, loop)
 
-    def _watch(self, thread: int, stop: threading.Event) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, stop: threading.Event) -> None:
         told = -1.0
         looked = time.monotonic()
         while not stop.wait(self._interval):
@@ -60,6 +60,10 @@ class Watchdog:
             asleep = now - looked > 3 * self._interval  # the whole process stood still: nobody's fault
             looked = now
             turned = self._turned
+            if loop.is_closed() or not threading.main_thread().is_alive():  # the process ends: idle is not blocked
+                return
+            if not loop.is_running():
+                continue
             if not asleep and now - turned > self._limit and turned != told:
                 told = turned
                 self._tell(thread, now - turned)

@@ -82,8 +82,11 @@ class ASGIApp:
         """Starts and stops the server with its host; an application with a lifespan of its own gets it, too."""
         self.entrance.ending = False
         self.entrance.start(_door_beside(receive))
-        with signals_heard(self.entrance.end):
-            await self._live(scope, receive, send)
+        try:
+            with signals_heard(self.entrance.end):
+                await self._live(scope, receive, send)
+        except asyncio.CancelledError:  # the host ends now, without a word: nothing of ours to report
+            self.entrance.stop()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen: set[str] = set()
@@ -92,7 +95,7 @@ class ASGIApp:
             message = await receive()
             seen.add(message["type"])
             if message["type"] == "lifespan.shutdown":
-                self.entrance.stop()
+                await self.entrance.finish()
             return message
 
         async def send_on(message: MutableMapping[str, Any]) -> None:

@@ -6,31 +6,60 @@ what the session behind it is, is decided here, so that it is the same through e
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import os
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from truesocket._version import __version__
 from truesocket.codec import deflate, jsons
 from truesocket.codec.deflate import Deflate
-from truesocket.core.admission import FORBIDDEN, Denied, Opening, through_proxies
+from truesocket.core.admission import (
+    ENDING,
+    FORBIDDEN,
+    FULL,
+    TOO_FAST,
+    TOO_MANY_HERE,
+    Denied,
+    Opening,
+    through_proxies,
+)
 from truesocket.core.cookies import Cookie
+from truesocket.core.drain import Drain
+from truesocket.core.limits import Refusal
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
 from truesocket.doors.static import Static
 from truesocket.transports.heartbeat import Heartbeat
-from truesocket.transports.polling import HttpReply, compressed
+from truesocket.transports.polling import HttpReply, compressed, error_reply
 
-__all__ = ["Entrance", "Prepare"]
+__all__ = ["NO_UPGRADE", "Entrance", "Prepare"]
 
 _log = logging.getLogger("truesocket")
 
 _UPGRADE_DROPPED = "a proxy on the way drops the Upgrade header (see docs/how-to/behind-a-proxy.md)"
-_NO_UPGRADE = "its WebSocket could not be opened on this host"
+#: Seconds that WebSockets get for their closing handshake when the process ends.
+_CLOSE_TIMEOUT = 1.0
+#: Seconds between two looks meanwhile.
+_LOOK = 0.02
+NO_UPGRADE = "its WebSocket could not be opened on this host"
+
+#: By the cause of a refusal: its code, what the client is told, and what the log says.
+_FULL_HOUSE = {
+    "connections": (FULL, "this server is full: come back in a moment", "max_connections: %d clients are here"),
+    "address": (
+        TOO_MANY_HERE,
+        "too many connections from this address",
+        "max_connections_per_address: %s has as many as it may; if that is your own proxy, name it in trusted_proxies",
+    ),
+    "handshakes": (TOO_FAST, "too many clients at once: come back in a moment", "handshakes_per_second: more come"),
+}
 
 
 class Prepare(Protocol):
@@ -40,6 +69,17 @@ class Prepare(Protocol):
         """``None`` where nothing is to be done, else the (possibly blocking) work, for a thread."""
 
 
+class Abortable(Protocol):
+    """A connection that can be cut."""
+
+    def abort(self) -> None:
+        """Ends it without a word."""
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether all that was written is out of our hands."""
+
+
 class Entrance:
     """The way in to ``server``."""
 
@@ -47,21 +87,108 @@ class Entrance:
         self.server = server
         self._prepare = prepare
         self._prefix = server.config.prefix
-        self.static = Static(server.config.serve_client)
+        self._door = ""  # the one in the start-up line
+        self.ending: bool = False  # the host ends, though it still takes connections: nobody comes in any more
+        self.static: Static = Static(server.config.serve_client)
+        #: Connections that no host looks after, to be cut where they outlive the process's goodbye.
+        self.streams: set[Abortable] = set()
+        self._warned = False
         cookie = server.config.cookie
         self._cookie = None if cookie is None else Cookie(cookie)
 
-    def start(self, door: str) -> None:
-        """The server lives on the running loop from now on; the first time, the log says how."""
+    def start(self, door: str, *, websockets: bool = True) -> None:
+        """The server lives on the running loop from now on; the first time, the log says how.
+
+        ``websockets=False``: the host keeps its sockets to itself.
+        """
+        if self.ending:
+            return
         if self.server.running:
             self.server.start(Heartbeat)
+            if door == "uvicorn" and self._door == "asgi":  # it could not be seen before
+                self._door = door
+                _log.info("WebSockets come in by the fast door (door: %s)", door)
             return
         self.server.start(Heartbeat)
-        announce(self.server, door)
+        self._door = door
+        announce(self.server, door, can=websockets)
+        self.warn_of_workers(count_workers(sys.argv, os.environ))
+
+    def start_in_thread(self, door: str, *, websockets: bool = True) -> asyncio.AbstractEventLoop:
+        """The loop that serves the server; where there is none yet, that of the loop thread does from now on.
+
+        For hosts without an event loop; any thread may call it, as often as it likes, and a forked child gets a loop of
+        its own.  When the process ends, the clients get their close.
+        """
+        return self.server.start_in_thread(lambda: self.start(door, websockets=websockets), self._farewell)
+
+    def stop_in_thread(self) -> None:
+        """Ends what :meth:`start_in_thread` began, before the process does (tests)."""
+        self.server.stop_in_thread(self.stop)
+
+    async def _farewell(self) -> None:
+        """The process ends: sessions first, then WebSockets get a moment for their closing handshake."""
+        await self.finish(lambda: self.streams)
+        await asyncio.sleep(0)
+
+    async def finish(self, streams: Callable[[], Iterable[Abortable]] = tuple) -> None:
+        """The host has ended but for us: those who are still here are told in order, and then the server stops.
+
+        ``streams()`` are the connections that nobody else ends.
+        """
+        drain = self.end()
+        if drain is not None:
+            drain.fetches = False
+            await asyncio.wait([drain.task])
+            await self.close_streams(streams, drain.deadline)
+        self.stop()
+        for stream in list(streams()):
+            stream.abort()
+
+    async def close_streams(
+        self,
+        streams: Callable[[], Iterable[Abortable]],
+        deadline: float,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Waits for closing handshakes, a moment, and for slow readers until ``deadline`` (``time.monotonic``)."""
+        soon = time.monotonic() + _CLOSE_TIMEOUT
+        while not is_over():
+            left = list(streams())
+            now = time.monotonic()
+            if not left or (now >= soon and (now >= deadline or all(stream.is_flushed for stream in left))):
+                return
+            await asyncio.sleep(_LOOK)
+
+    def warn_of_workers(self, workers: int) -> None:
+        """Several worker processes (0: nobody knows how many) need a broker: the log says so, once."""
+        if workers == 1 or self._warned or self.server.broker is not None:
+            return
+        self._warned = True
+        ensure_log_output()
+        _log.error(
+            "%s worker processes and no broker between them: clients of one worker do not hear what another emits, and"
+            " long-polling requests that reach the wrong worker get 400. Run one worker; it serves thousands of"
+            " clients, and handlers run in threads.",
+            workers or "several",
+        )
 
     def stop(self) -> None:
         """The host ends."""
         self.server.stop()
+
+    def end(self) -> Drain | None:
+        """The host is about to end: clients are told from now on, and those who come meanwhile are sent away.
+
+        On the loop; twice does no harm.  ``None`` where the server does not run.
+        """
+        self.ending = True
+        return self.server.drain()
+
+    @property
+    def has_pollers(self) -> bool:
+        """Whether clients on long-polling are here, who need the port to fetch what waits for them."""
+        return any(peer.engine.transport == "polling" for peer in self.server.peers.values())
 
     def is_ours(self, path: str) -> bool:
         """Whether a path belongs to Socket.IO; with and without the slash at the end."""
@@ -80,19 +207,32 @@ class Entrance:
             return peer.engine.transport if peer is not None else None
 
         args = handshake.args()
+        if self.ending and (is_websocket or args.get("sid") not in peers):
+            self.server.counts.refused["ending"] += 1
+            return Denied(ENDING, "this server ends: come back in a moment", "ending", 1)
         found = self.server.admission.read(
             args,
             method,
             is_websocket=is_websocket,
             knows=transport_of,
             origin=handshake.header("origin"),
+            foreign=lambda: self._foreign(handshake),
             unwanted=lambda: self._unwanted(handshake),
         )
         if isinstance(found, Denied) and not is_websocket and args.get("transport") == "websocket":
             self.note(args.get("sid", ""), _UPGRADE_DROPPED)
+        if isinstance(found, Denied):
+            self.server.counts.refused[found.cause] += 1
         return found
 
-    def note(self, sid: str, cause: str = _NO_UPGRADE) -> None:
+    def refusal(self, denied: Denied) -> HttpReply:
+        """The answer to a request that may not go on."""
+        reply = error_reply(denied.code, denied.hint)
+        if not denied.retry_after:
+            return reply
+        return replace(reply, headers=(*reply.headers, ("Retry-After", str(denied.retry_after))))
+
+    def note(self, sid: str, cause: str = NO_UPGRADE) -> None:
         """Remembers why a session did not get its WebSocket, for the log."""
         peer = self.server.peers.get(sid)
         if peer is not None and peer.engine.transport == "polling":
@@ -121,9 +261,13 @@ class Entrance:
         Where the application wants to be asked (``allow_request``), it is, by the request that opens a session.
         """
         handshake = self.behind_proxies(handshake)
+        opens = method == "GET" and "sid" not in handshake.args()
+        if opens:
+            handshake.refusal = self.server.limits.handshake(self.server.now)
+            if handshake.refusal is not None:
+                return handshake  # before the application is asked for anything
         work = self._prepare(handshake) if self._prepare is not None else None
-        allow = self.server.config.allow_request
-        asks = allow is not None and method == "GET" and "sid" not in handshake.args()
+        asks = opens and self.server.config.allow_request is not None
         return handshake if work is None and not asks else self._ask(handshake, work, asks)
 
     async def _ask(self, handshake: Handshake, work: Callable[[], Handshake] | None, asks: bool) -> Handshake:
@@ -144,14 +288,30 @@ class Entrance:
             _log.exception("allow_request failed on a client at %s, who is refused", handshake.client[0])
             return False
 
+    def _foreign(self, handshake: Handshake) -> Denied | None:
+        """Whether a page asks that may not, for a new session or for one that there is."""
+        if self.server.admission.allows_origin(handshake):
+            return None
+        hint = "pages of this origin may not connect; the server's log has the line that lets them in"
+        return Denied(FORBIDDEN, hint, "origin")
+
     def _unwanted(self, handshake: Handshake) -> Denied | None:
         """Whether this client may not come in, though it asks in the right way."""
-        if not self.server.admission.allows_origin(handshake):
-            hint = "pages of this origin may not connect; the server's log has the line that lets them in"
-            return Denied(FORBIDDEN, hint)
+        if isinstance(handshake.refusal, Refusal):
+            return self._full(handshake.refusal, 0)
         if not handshake.is_allowed:
-            return Denied(FORBIDDEN, "the application's allow_request said no")
-        return None
+            return Denied(FORBIDDEN, "the application's allow_request said no", "allow_request")
+        here, address = len(self.server.peers), handshake.client[0]
+        refusal = self.server.limits.room(here, address)
+        if refusal is None:
+            return None
+        return self._full(refusal, here if refusal.cause == "connections" else address)
+
+    def _full(self, refusal: Refusal, what: object) -> Denied:
+        code, hint, line = _FULL_HOUSE[refusal.cause]
+        about = self.server.reception.about_refused
+        about.say(logging.WARNING, "a client was sent away, " + line, *([what] if "%" in line else []))
+        return Denied(code, hint, refusal.cause, refusal.retry_after)
 
     def cookies(self, sid: str) -> tuple[tuple[str, str], ...]:
         """The headers that go with the first answer of a session."""
@@ -176,13 +336,16 @@ class Entrance:
         )
 
 
-def announce(server: Server, door: str) -> None:
-    """The start-up line: that WebSockets are real, which loop and JSON library, which transports."""
+def announce(server: Server, door: str, *, can: bool = True) -> None:
+    """The start-up line: whether WebSockets are real, which loop and JSON library, which transports."""
     ensure_log_output()
     loop = server.bridge.loop
     library = type(loop).__module__.partition(".")[0]
     transports = server.config.transports
     websockets = "WebSockets are real" if "websocket" in transports else "WebSockets are switched off by transports="
+    if not can and "websocket" in transports:
+        transports = tuple(name for name in transports if name != "websocket")
+        websockets = "long-polling only, this host has no WebSockets"
     _log.info(
         "truesocket %s: %s (door: %s), loop %s, JSON %s, Python %s, transports %s at %s",
         __version__,
@@ -194,18 +357,11 @@ def announce(server: Server, door: str) -> None:
         " and ".join(sorted(transports, reverse=True)),
         server.config.prefix,
     )
-    workers = count_workers(sys.argv, os.environ)
-    if workers > 1 and server.broker is None:
-        _log.error(
-            "%d worker processes and no broker between them: clients of one worker do not hear what another emits, and"
-            " long-polling requests that reach the wrong worker get 400. Run one worker; it serves thousands of"
-            " clients, and handlers run in threads.",
-            workers,
-        )
 
 
 def count_workers(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """How many worker processes the host was told to run: ``--workers 4``, ``-w 4``, or ``WEB_CONCURRENCY``."""
+    arguments = [*arguments, *environment.get("GUNICORN_CMD_ARGS", "").split()]
     for index, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if name in ("--workers", "-w"):

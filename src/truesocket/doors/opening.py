@@ -13,6 +13,7 @@ from typing import Any
 from truesocket.codec import upgrade
 from truesocket.core.admission import Denied, Opening
 from truesocket.core.ports import Handshake
+from truesocket.core.server import Server
 from truesocket.doors.entrance import Entrance
 from truesocket.errors import UpgradeError
 from truesocket.session.compression import Compression
@@ -26,7 +27,7 @@ __all__ = ["BookedStream", "Wanted", "admit", "open_stream", "refuse"]
 class BookedStream(Stream):
     """A stream that somebody keeps in their books while it lasts, so that they can end it."""
 
-    __slots__ = ("_books", "_engine")
+    __slots__ = ("_books", "_engine", "_server")
 
     def __init__(
         self,
@@ -34,14 +35,21 @@ class BookedStream(Stream):
         engine: Engine,
         books: set[Any],
         compression: Compression | None = None,
+        server: Server | None = None,
     ) -> None:
         super().__init__(transport, engine, engine.revision, engine.max_payload, compression)
         self._engine = engine
+        self._server = server
         self._books = books
         books.add(self)
 
     def shutdown(self) -> None:
-        """The host ends: so does the session, never with a Socket.IO DISCONNECT, after which clients stay away."""
+        """The host ends: so does the session, never with a Socket.IO DISCONNECT, after which clients stay away.
+
+        Where a drain has begun, it will have its turn.
+        """
+        if self._server is not None and self._server.draining is not None:
+            return
         if self._engine.link is self:
             self._engine.close(Reason.SHUTTING_DOWN)
         else:
@@ -50,6 +58,11 @@ class BookedStream(Stream):
     def abort(self) -> None:
         """Ends the connection without a word."""
         self._transport.abort()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether all that was written is out of our hands."""
+        return not self._transport.get_write_buffer_size()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._books.discard(self)
@@ -94,7 +107,7 @@ def open_stream(
         headers = (*headers, ("Sec-WebSocket-Extensions", agreed.header))
     transport.write(upgrade.answer(wanted.key, headers))
     compression = None if agreed is None else Compression(agreed, server.config.compression_threshold)
-    stream = BookedStream(transport, found.engine, books, compression)
+    stream = BookedStream(transport, found.engine, books, compression, server)
     if opening.sid is None:
         found.open(stream)
     elif not found.engine.probe(stream):

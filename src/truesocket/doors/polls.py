@@ -57,10 +57,12 @@ class Poll:
         return HttpRequest(self.method, self.handshake.header("content-type"), body, self.handshake.args().get("j"))
 
 
-async def admit(entrance: Entrance, handshake: Handshake, method: str) -> Poll | HttpReply:
+async def admit(
+    entrance: Entrance, handshake: Handshake, method: str, *, upgrades: bool = True
+) -> Poll | HttpReply:
     """Whether this request may go on; if not, or if nothing is left to do, the whole answer.
 
-    The request that opens a session has it opened.
+    The request that opens a session has it opened; ``upgrades=False``: without the offer of a WebSocket.
     """
     found = entrance.prepared(handshake, method)
     seen = found if isinstance(found, Handshake) else await found
@@ -74,7 +76,7 @@ async def admit(entrance: Entrance, handshake: Handshake, method: str) -> Poll |
         reply = polling.error_reply(2, "a session speaks GET and POST", status=400)
     elif opening.sid is None:
         peer = entrance.server.new_peer(seen, opening)
-        peer.open(None)
+        peer.open(None, upgrades=upgrades)
         return Poll(entrance, seen, method, peer, (*entrance.cookies(peer.sid), *extra))
     else:
         return Poll(entrance, seen, method, entrance.server.peers[opening.sid], extra)

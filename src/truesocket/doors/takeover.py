@@ -185,6 +185,11 @@ class ParkedAnswer(asyncio.Protocol):
         """Ends the connection without a word."""
         self._transport.abort()
 
+    @property
+    def is_flushed(self) -> bool:
+        """Whether all that was written is out of our hands."""
+        return not self._transport.get_write_buffer_size()
+
     def _answer(self, task: asyncio.Future[HttpReply]) -> None:
         if self._transport.is_closing():
             return

@@ -24,7 +24,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
 from truesocket.doors import opening, polls, takeover
-from truesocket.doors.entrance import Entrance
+from truesocket.doors.entrance import NO_UPGRADE, Entrance
 from truesocket.doors.opening import Wanted
 from truesocket.doors.parking import Parking
 from truesocket.doors.polls import Poll
@@ -88,10 +88,13 @@ class Door:
         if rest and not is_websocket:
             reply = entrance.static.reply(rest, method, environ.get("HTTP_IF_NONE_MATCH", ""))
             return _respond(start_response, reply)
-        loop = entrance.start_in_thread("wsgi")
+        websockets = takeover.can_take(environ)
+        loop = entrance.start_in_thread("wsgi", websockets=websockets)
         if not self._told:
             self._tell(entrance, environ)
         handshake = handshake_of(environ, path, "websocket" if is_websocket else "polling")
+        if not websockets:
+            handshake.note = NO_UPGRADE
         try:
             if is_websocket:
                 return self._websocket(entrance, loop, environ, start_response, handshake)
@@ -155,7 +158,8 @@ class Door:
         start_response: StartResponse,
         handshake: Handshake,
     ) -> Iterable[bytes]:
-        found = _run(loop, _first_look(entrance, handshake, environ["REQUEST_METHOD"]))
+        upgrades = takeover.can_take(environ)
+        found = _run(loop, _first_look(entrance, handshake, environ["REQUEST_METHOD"], upgrades=upgrades))
         if isinstance(found, Poll):
             found = self._post(loop, found, environ)
         if isinstance(found, HttpReply):
@@ -211,9 +215,9 @@ async def _wanted(entrance: Entrance, handshake: Handshake, method: str) -> Want
     return opening.admit(entrance, found if isinstance(found, Handshake) else await found, method)
 
 
-async def _first_look(entrance: Entrance, handshake: Handshake, method: str) -> Poll | _Look:
+async def _first_look(entrance: Entrance, handshake: Handshake, method: str, *, upgrades: bool) -> Poll | _Look:
     """A GET is begun; a POST comes back for its body."""
-    poll = await polls.admit(entrance, handshake, method)
+    poll = await polls.admit(entrance, handshake, method, upgrades=upgrades)
     if isinstance(poll, HttpReply):
         return poll
     if method == "POST":

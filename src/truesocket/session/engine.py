@@ -1,7 +1,8 @@
 """One Engine.IO session, revision 3 or 4: open, heartbeat, polling turns, upgrade, close.
 
 It knows packets and the two ways they travel (turns of long-polling, a WebSocket called a *link*) and nothing of
-Socket.IO.  ``session/peer.py`` puts it together with a conversation; ``transports/`` drive it.
+Socket.IO; its heartbeat is ``session/pulse.py``.  ``session/peer.py`` puts it together with a conversation;
+``transports/`` drive it.
 
 =========  ==============================  ===================================================================
 state      what happens                    what follows
@@ -41,8 +42,10 @@ from truesocket.codec.engineio import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE,
 from truesocket.codec.oldways import undo_double_utf8
 from truesocket.codec.parcel import Parcel
 from truesocket.errors import PacketError, ProtocolError
+from truesocket.session.ended import NOBODY, NOWHERE
 from truesocket.session.outbox import Outbox, Overflow, Unit
 from truesocket.session.ports import Clock, EngineListener, EngineOptions, Link, Reason, State
+from truesocket.session.pulse import Pulse
 
 __all__ = ["Clock", "Engine", "EngineListener", "EngineOptions", "Link", "Reason", "State"]
 
@@ -56,28 +59,22 @@ _LONGEST_ERROR = 200
 _NOOP_INTERVAL = 0.1
 
 
-class Engine:
+class Engine(Pulse):
     """One session.  ``base64``: a revision-3 client that asked for text-only payloads at its handshake."""
 
     __slots__ = (
         "_answer",
         "_candidate",
-        "_clock",
         "_encodes_twice",
         "_goodbye",
-        "_heard",
         "_listener",
         "_noop_at",
-        "_options",
         "_outbox",
-        "_paused_at",
-        "_ping_at",
         "_posting",
         "_upgrade_until",
         "base64",
         "error",
         "link",
-        "revision",
         "sid",
         "state",
     )
@@ -92,8 +89,8 @@ class Engine:
         *,
         base64: bool = False,
     ) -> None:
+        super().__init__(revision, clock, options)
         self.sid: str = sid
-        self.revision: int = revision
         self.base64: bool = base64
         self._encodes_twice: bool | None = None  # a client of Socket.IO 1.x; None: not known yet
         self.error: str = ""  # what the client did wrong, for the log
@@ -102,29 +99,26 @@ class Engine:
         self.state: State = State.OPEN
         self.link: Link | None = None
         self._listener = listener
-        self._clock = clock
-        self._options = options
         self._outbox: Outbox | None = None  # made when first needed: most WebSocket clients never need one
         self._answer: Callable[[list[EnginePacket]], None] | None = None  # the parked GET
         self._candidate: Link | None = None  # the WebSocket that is probing
         self._upgrade_until = 0.0
         self._noop_at: float | None = None  # None: no probe has come yet
-        self._paused_at: float | None = None
-        self._heard = clock.now
-        # When the client expects a ping, by its own time; None: one is out, its pong is awaited.
-        self._ping_at: float | None = self._client_time() + options.ping_interval
 
     # --- opening -----------------------------------------------------------------------------------------------
 
-    def open(self, link: Link | None) -> None:
-        """Says hello on ``link``, or to the first GET where it is ``None``."""
+    def open(self, link: Link | None, *, upgrades: bool = True) -> None:
+        """Says hello on ``link``, or to the first GET where it is ``None``.
+
+        ``upgrades=False`` offers no WebSocket: the host has none.
+        """
         self.link = link
-        upgrades = ["websocket"] if link is None and self._options.upgrades else []
+        offer = ["websocket"] if link is None and upgrades and self._options.upgrades else []
         hello = EnginePacket(
             engineio.OPEN,
             engineio.build_open(
                 self.sid,
-                upgrades,
+                offer,
                 self._options.ping_interval,
                 self._options.ping_timeout,
                 self._options.max_payload,
@@ -286,18 +280,11 @@ class Engine:
 
     # --- back-pressure -----------------------------------------------------------------------------------------
 
-    @property
-    def paused(self) -> bool:
-        """Whether we have stopped reading this client."""
-        return self._paused_at is not None
-
     def pause(self) -> None:
         """Reads no more from this client: its handlers do not keep up.  Its pong deadline is suspended."""
         if self._paused_at is not None or self.state is not State.OPEN:
             return
-        self._paused_at = self._clock.now
-        if self._ping_at is None:  # its pong would not be read: the next ping is due as if it had come
-            self._ping_at = self._heard + self._clock.lag + self._options.ping_interval
+        self._pauses()
         if self.link is not None:
             self.link.pause()
         self._clock.wake(self, self._deadline())
@@ -305,8 +292,7 @@ class Engine:
     def resume(self) -> None:
         """Reads again; the time of the pause does not count."""
         if self._paused_at is not None:
-            self._heard = self._clock.now
-            self._paused_at = None
+            self._resumes()
             if self.link is not None:
                 self.link.resume()
 
@@ -324,53 +310,24 @@ class Engine:
             return self._heard + _CLOSE_TIMEOUT
         if self._candidate is not None:
             self._tick_upgrade(now)
-        if self.revision == 4:
-            self._tick_ping(now)
-        elif self._paused_at is None:
-            if now >= self._alive_until():
-                self._end(Reason.PING_TIMEOUT)
-        elif now >= self._pause_until(self._paused_at):
+        if self._is_silent(now):
+            self._end(Reason.PING_TIMEOUT)
+        elif self._is_pause_over(now):
             self.close(Reason.TOO_MANY_PENDING)
+        elif self._is_ping_due():
+            self._pinged()
+            self._send_packet(EnginePacket(PING))
         return self._deadline() if self._is_open() else None
 
     def _is_open(self) -> bool:
         return self.state is State.OPEN
 
-    def _client_time(self) -> float:
-        """Time as the client sees it: it expects its pings however busy our loop was."""
-        return self._clock.now + self._clock.lag
-
-    def _alive_until(self) -> float:
-        """When the client is given up, if nothing is heard of it."""
-        if self.revision == 3:
-            return self._heard + self._options.ping_interval + self._options.ping_timeout
-        return self._heard + self._options.ping_timeout
-
-    def _pause_until(self, since: float) -> float:
-        """A revision-3 client gives up when its own ping stays unanswered: better to tell it why, half way there."""
-        return since + self._options.ping_timeout / 2
-
     def _deadline(self) -> float:
         """When something is due next."""
-        if self.revision == 3 and self._paused_at is not None:
-            at = self._pause_until(self._paused_at)
-        elif self.revision == 4 and self._ping_at is not None:
-            at = self._ping_at - self._clock.lag
-        else:
-            at = self._alive_until()
+        at = self._next_beat()
         if self._candidate is None:
             return at
         return min(at, self._upgrade_until if self._noop_at is None else self._noop_at)
-
-    def _tick_ping(self, now: float) -> None:
-        """Revision 4: we ping.  A client that we do not read is pinged on, but not held to its pong."""
-        if self._ping_at is None:
-            if now >= self._alive_until():
-                self._end(Reason.PING_TIMEOUT)
-        elif self._client_time() >= self._ping_at:
-            self._heard = now
-            self._ping_at = None if self._paused_at is None else self._client_time() + self._options.ping_interval
-            self._send_packet(EnginePacket(PING))
 
     def _tick_upgrade(self, now: float) -> None:
         if now >= self._upgrade_until:
@@ -392,7 +349,8 @@ class Engine:
         elif kind == PING and self.revision == 3:
             self._send_packet(EnginePacket(PONG, packet.data))
         elif kind == PONG and self.revision == 4:
-            self._pong()
+            if self._ponged() and self._deadline() < self._alive_until():  # earlier than the tick that is planned
+                self._clock.wake(self, self._deadline())
         elif kind == CLOSE:
             self._reply([EnginePacket(NOOP)])
             self._end(Reason.TRANSPORT_CLOSE)
@@ -400,12 +358,6 @@ class Engine:
             self.fail(PacketError(f"a heartbeat {kind!r} in the wrong direction for Engine.IO {self.revision}"))
         elif kind != NOOP:
             self.fail(PacketError(f"an Engine.IO packet of type {kind!r}, which a client does not send here"))
-
-    def _pong(self) -> None:
-        if self._ping_at is None:
-            self._ping_at = self._client_time() + self._options.ping_interval
-            if self._deadline() < self._alive_until():  # earlier than the tick that is planned
-                self._clock.wake(self, self._deadline())
 
     def _probe(self, link: Link, message: str | bytes) -> None:
         """The little dance of the upgrade: ``2probe`` / ``3probe``, then ``5``."""
@@ -516,6 +468,8 @@ class Engine:
         self._forget_candidate(close=True)
         if was_open:
             self._listener.closed(reason)
-        if self._outbox is not None:
-            self._outbox.clear()
-        self._listener.gone()
+        self._outbox = None
+        listener, self._listener = self._listener, NOBODY  # the clock holds us a while longer, but nobody else
+        if self.link is not None:
+            self.link = NOWHERE
+        listener.gone()

@@ -82,9 +82,9 @@ class Peer(Generic[H]):
         """What the client did wrong, for the log; empty where it did nothing."""
         return self.engine.error
 
-    def open(self, link: Link | None) -> None:
-        """Says hello on a WebSocket, or to the first poll."""
-        self.engine.open(link)
+    def open(self, link: Link | None, *, upgrades: bool = True) -> None:
+        """Says hello on a WebSocket, or to the first poll; ``upgrades=False``: its host has no WebSockets."""
+        self.engine.open(link, upgrades=upgrades)
         self.conversation.start()
 
     def send(self, parcel: Parcel, volatile: bool = False) -> None:

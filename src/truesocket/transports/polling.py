@@ -29,6 +29,7 @@ _ERRORS = {
     6: (503, "Server full"),
     7: (429, "Too many connections from this address"),
     8: (503, "Too many handshakes"),
+    9: (503, "Server shutting down"),
 }
 
 
