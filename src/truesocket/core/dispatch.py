@@ -18,6 +18,7 @@ from truesocket.core.fanout import STEP
 from truesocket.core.journal import Kept
 from truesocket.core.middleware import wrapped
 from truesocket.core.once import Ledger, Verdict
+from truesocket.core.ports import Observer
 from truesocket.core.registry import RESERVED, Handler, handler
 from truesocket.core.runner import Job, Lane
 from truesocket.core.socket import Ack, Socket, SocketState
@@ -89,8 +90,7 @@ class Dispatch:
             return None  # always_connect had accepted it before
         socket.state = SocketState.CONNECTED
         self._server.space(socket.namespace).members[socket.sid] = socket
-        for observer in self._server.observers:
-            observer.connected(socket)
+        self._observed(lambda observer: observer.connected(socket))
         returning, memory = self._server.returning, socket.memory
         missed = returning.accepted(socket) if returning is not None and memory is not None else []
         if socket.reason is None:  # else it left while its connect handler ran, and may have come again
@@ -100,6 +100,14 @@ class Dispatch:
             return self._catch_up(socket, missed)
         self._accepted(socket)
         return None
+
+    def _observed(self, tell: Callable[[Observer], None]) -> None:
+        """Tells those who watch; one that fails hinders nobody."""
+        for observer in self._server.observers:
+            try:
+                tell(observer)
+            except Exception:
+                _log.exception("the observer %r failed", observer)
 
     def _catch_up(self, socket: Socket, missed: Sequence[Kept]) -> Iterator[object]:
         """What it missed, then what was held, in their order; very much of it takes its steps."""
@@ -236,8 +244,7 @@ class Dispatch:
             server.returning.left(socket, reason)
         if socket.answers is not None:
             server.once.seen(socket.answers, server.now)
-        for observer in server.observers:
-            observer.disconnected(socket, reason)
+        self._observed(lambda observer: observer.disconnected(socket, reason))
         space.members.pop(socket.sid, None)
         space.rooms.leave_all(socket)
         if not space.members:  # of a namespace that a pattern made, there may be any number

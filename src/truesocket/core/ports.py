@@ -31,9 +31,8 @@ class Handshake:
     ``client`` and ``server`` are (host, port).  ``scheme`` is ``"http"`` or ``"https"``, also for WebSockets, as WSGI
     has it.  ``client``, ``scheme`` and ``host`` are what the client sees, behind trusted proxies
     (``core/admission.py``); ``peer_address`` is the address of the TCP connection.  ``note`` says what went wrong with
-    an upgrade, if anything; ``is_allowed`` is what ``allow_request`` said, ``refusal`` what ``core/limits.py`` said to one
-    client too many.  ``extra`` belongs to the face that serves
-    the application (Flask keeps its environ there).
+    an upgrade, if anything; ``is_allowed`` is what ``allow_request`` said, ``refusal`` what ``core/limits.py`` said to
+    one client too many.  ``extra`` belongs to the face that serves the application (Flask keeps its environ there).
     """
 
     path: str
