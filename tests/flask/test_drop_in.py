@@ -294,10 +294,7 @@ def test_catch_all_of_every_namespace():
     with served(socketio) as port, Wire(port) as wire:
         wire.join("/any")
         assert wire.call("thing", 1, 2, namespace="/any") == ["thing", [1, 2], "/any"]
-    assert [dict(each, args=tuple(each["args"])) for each in found] in (
-        [{"message": "*", "args": ("thing", 1, 2)}],
-        [{"message": "thing", "args": ("thing", 1, 2)}],
-    )
+    assert found == [{"message": "*", "args": ("thing", 1, 2)}]
 
 
 # --- emissions --------------------------------------------------------------------------------------------------------
@@ -403,7 +400,6 @@ WRONG = {
     "join of an unknown sid": (lambda _: join_room("a", "nobody", "/"), KeyError, "it may have left just now"),
     "join of no room": (lambda s: s.server.enter_room("x", ["a"]), UsageError, "a room is a string"),
     "rooms without a sid": (lambda _: rooms(namespace="/"), UsageError, "give sid="),
-    "disconnect of an unknown sid": (lambda _: disconnect("nobody", "/"), KeyError, "it may have left just now"),
     "a handler that is none": (lambda s: s.on("x")(5), UsageError, "a handler must be a function"),
     "on_event without a function": (lambda s: s.on_event("x", None), UsageError, "a handler must be a function"),
     "on without a name": (lambda s: s.on(print), UsageError, "write @socketio.on\\('name'\\)"),

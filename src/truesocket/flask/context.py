@@ -10,6 +10,7 @@ handlers and views, it is awaited; elsewhere the function waits and returns it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Generator, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Never, TypeVar, cast
 
@@ -17,7 +18,7 @@ import flask
 
 from truesocket.core.emitter import room_names
 from truesocket.core.socket import Socket
-from truesocket.errors import UsageError
+from truesocket.errors import UnknownSid, UsageError
 from truesocket.flask.options import warn_unknown
 from truesocket.flask.surroundings import SOCKET, FlaskSurroundings, base_environ, owned
 from truesocket.flask.theirs import Answer
@@ -211,9 +212,11 @@ def join_room(
 
 
 def leave_room(room: Hashable, sid: str | None = None, namespace: str | None = None) -> None:
-    """Takes the client out of a room."""
+    """Takes the client out of a room; nothing happens where it has left already."""
     server = _socketio().core
-    server.leave(_here("sid", sid, "sid=..."), room, namespace=_here("namespace", namespace, "namespace='/'"))
+    sid, namespace = _here("sid", sid, "sid=..."), _here("namespace", namespace, "namespace='/'")
+    with contextlib.suppress(UnknownSid):
+        server.leave(sid, room, namespace=namespace)
 
 
 def close_room(room: Hashable, namespace: str | None = None) -> None:
@@ -234,6 +237,11 @@ def rooms(sid: str | None = None, namespace: str | None = None) -> list[Hashable
 
 
 def disconnect(sid: str | None = None, namespace: str | None = None, silent: bool = False) -> None:
-    """Sends the client out of the namespace.  ``silent`` is accepted for compatibility."""
+    """Sends the client out of the namespace; nothing happens where it has left already.
+
+    ``silent`` is accepted for compatibility.
+    """
     server = _socketio().core
-    server.disconnect(_here("sid", sid, "sid=..."), namespace=_here("namespace", namespace, "namespace='/'"))
+    sid, namespace = _here("sid", sid, "sid=..."), _here("namespace", namespace, "namespace='/'")
+    with contextlib.suppress(UnknownSid):
+        server.disconnect(sid, namespace=namespace)

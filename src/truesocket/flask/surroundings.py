@@ -92,7 +92,7 @@ class FlaskSurroundings:
     def call(
         self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...], begin: Callable[[], object]
     ) -> object:
-        visit = _Visit(self._app, self._sessions, _owner(handler, socket, event), event, args)
+        visit = _Visit(self._app, self._sessions, _owner(handler, socket, event), _shown(handler, event), args)
         failure = visit.enter(handler)
         error: BaseException | None = None
         try:
@@ -120,7 +120,7 @@ class FlaskSurroundings:
         runner = self.runner
         assert runner is not None
         inside = contextvars.copy_context()
-        visit = _Visit(self._app, self._sessions, _owner(handler, socket, event), event, args)
+        visit = _Visit(self._app, self._sessions, _owner(handler, socket, event), _shown(handler, event), args)
         failure = await runner.in_thread(inside.run, visit.enter, handler)
         error: BaseException | None = None
         try:
@@ -190,6 +190,11 @@ class FlaskSurroundings:
         return asyncio.run_coroutine_threadsafe(cast(Any, rescue.function(error)), loop).result()
 
 
+def _shown(handler: Handler, event: str) -> str:
+    """The name in ``request.event``: a catch-all finds ``"*"`` there, the event is its first argument"""
+    return "*" if handler.serves == "*" else event
+
+
 class _Visit:
     """One event's stay in Flask's contexts.  ``enter`` and ``leave`` run in one contextvars context."""
 
@@ -205,6 +210,7 @@ class _Visit:
         self._outer: Any = None
         environ = base.copy()
         environ[SOCKET] = socket
+        environ["flask.app"] = self._app  # applications that are behind Flask-SocketIO find theirs there
         self._context: Any = self._app.request_context(environ)
         request: Any = self._context.request
         request.sid = socket.sid
