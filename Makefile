@@ -16,7 +16,7 @@ LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-full test-newest test-lowest coverage fuzz soak robustness check docs format clients-table screenshot bench-fanout clean
+.PHONY: help setup demo test test-full test-newest test-lowest coverage fuzz soak robustness check docs format clients-table screenshot bench bench-quick bench-fanout clean
 
 help: ## list what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ $(VENV)/.fuzz: $(TOOLS)
 	@$(PY) -m pip --disable-pip-version-check --quiet install --group fuzz
 	@touch $@
 
+$(VENV)/.bench: $(TOOLS)
+	@$(PY) -m pip --disable-pip-version-check --quiet install --group bench
+	@touch $@
+
 $(VENV)/.plots: $(TOOLS)
 	@$(PY) -m pip --disable-pip-version-check --quiet install --group plots
 	@touch $@
@@ -100,10 +104,16 @@ clients-table: setup ## run every client through every door, write docs/referenc
 screenshot: setup ## take the picture of the demo that the README shows
 	@$(PY) -m scripts.screenshot docs/images/demo.png
 
-bench-fanout: $(TOOLS) ## fan out to 1,000 WebSocket clients, report server CPU per delivery
-	@$(PY) benchmarks/fanout.py $(ARGS)
+bench: $(VENV)/.bench ## measure everything beside the floor and the peers (an hour or more); writes benchmarks/RESULTS.md
+	@$(PY) -m benchmarks.run $(ARGS)
+
+bench-quick: $(VENV)/.bench ## the same in a few minutes, for the goals; fails where one is missed (test-results/bench-quick)
+	@$(PY) -m benchmarks.run --quick $(ARGS)
+
+bench-fanout: $(VENV)/.bench ## fan out to 1,000 WebSocket clients beside the floor; server CPU per delivery
+	@$(PY) -m benchmarks.run --only "fan-out 1000 100" --who floor truesocket-flask $(ARGS)
 
 clean: ## remove what setup and the tests made
-	rm -rf $(VENV) $(LOWEST) tests/clients/node_modules test-results build dist htmlcov .coverage .coverage.*
+	rm -rf $(VENV) $(LOWEST) tests/clients/node_modules benchmarks/.peers test-results build dist htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests examples scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
