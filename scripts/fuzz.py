@@ -1,7 +1,7 @@
 """Let atheris look for bytes that break a codec or a session.  `make fuzz SECONDS=60`
 
-    python -m scripts.fuzz [--seconds 60] [TARGET ...]      each target for so long; all of them without a name
-    python -m scripts.fuzz --input FILE TARGET              once, with the bytes of a file
+    python -m scripts.fuzz [--seconds 60] [--jobs 1] [TARGET ...]   each target for so long; all without a name
+    python -m scripts.fuzz --input FILE TARGET                      once, with the bytes of a file
 
 The targets stand in `tests/support/fuzzing.py`; their golden inputs are where the search begins.  What it has learnt is
 kept in `test-results/fuzz` for the next time, and so are bytes that break something; the outcome is in
@@ -17,6 +17,8 @@ import platform
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +33,14 @@ FOLDER = RESULTS / "fuzz"
 LONGEST = 4096  # bytes of an input
 SLOWEST = 5  # seconds for one input, on a machine with other work
 MEMORY = 1024  # MiB
+_writing = threading.Lock()
 
 
 def main() -> None:
     """Each target in a process of its own: atheris never comes back from one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--jobs", type=int, default=1, help="so many targets at a time")
     parser.add_argument("--input", type=Path, help="a file with the bytes of one try")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("targets", nargs="*", metavar="TARGET")
@@ -51,7 +55,9 @@ def main() -> None:
     elif args.inside:
         fuzz(names[0], known[names[0]], args.seconds)
     else:
-        broken = [name for name in names if not search(name, known[name], args.seconds)]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            held = list(pool.map(lambda name: search(name, known[name], args.seconds), names))
+        broken = [name for name, good in zip(names, held, strict=True) if not good]
         if broken:
             sys.exit(f"broken: {', '.join(broken)}")
 
@@ -132,9 +138,10 @@ def search(name: str, target: Target, seconds: int) -> bool:
 def note(name: str, outcome: dict[str, object]) -> None:
     """Adds to the outcomes that are known."""
     path = RESULTS / "fuzz.json"
-    known: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
-    known[name] = outcome
-    path.write_text(json.dumps(known, indent=1, sort_keys=True))
+    with _writing:
+        known: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
+        known[name] = outcome
+        path.write_text(json.dumps(known, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":

@@ -629,6 +629,23 @@ def test_one_loop_for_all_who_come_at_once():
     own.end()
 
 
+def test_no_thread_for_the_loop_is_an_error_each_time(monkeypatch):
+    """And no loop that nobody turns stays behind, for which the next one would wait for ever."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    own = LoopThread()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                own.run(int)
+            assert own.loop is None
+    assert own.run(int) == 0
+    own.end()
+
+
 def test_loop_thread_raises_what_the_function_raises():
     own = LoopThread()
     with pytest.raises(ZeroDivisionError):
@@ -697,3 +714,51 @@ print("fine", flush=True)
     assert done.stdout == "stopped\nfine\nstopped\n", done.stderr
     assert "Traceback" not in done.stderr
     assert "open event loop" not in done.stderr
+
+
+def test_disconnect_handlers_run_when_the_process_ends(tmp_path):
+    """Those of a WSGI host, whose end is that of Python: some Pythons (3.12) start no thread any more then."""
+    program = tmp_path / "ends.py"
+    program.write_text(
+        """
+import sys, threading, time
+import websocket
+from flask import Flask
+from werkzeug.serving import make_server
+from truesocket.flask import SocketIO
+
+app = Flask(__name__)
+socketio = SocketIO(app)
+
+def tell(text):
+    sys.stdout.write(text + "\\n")
+    sys.stdout.flush()
+
+@socketio.on("disconnect")
+def left(reason):
+    time.sleep(0.01)
+    tell(reason)
+
+@socketio.on("disconnect", namespace="/async")
+async def left_async(reason):
+    tell("async: " + reason)
+
+host = make_server("127.0.0.1", 0, app, threaded=True)
+threading.Thread(target=host.serve_forever, daemon=True).start()
+clients = []
+for _ in range(8):
+    client = websocket.create_connection(f"ws://127.0.0.1:{host.port}/socket.io/?EIO=4&transport=websocket")
+    assert client.recv().startswith("0")
+    for packet in ("40", "40/async,"):
+        client.send(packet)
+        assert client.recv().startswith(packet)
+    clients.append(client)
+tell("the end")
+"""
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
+    said = done.stdout.splitlines()
+    assert said[:1] == ["the end"], done.stderr
+    assert sorted(said[1:]) == ["async: server disconnect"] * 8 + ["server disconnect"] * 8, done.stderr
+    assert "WARNING" not in done.stderr
+    assert "Traceback" not in done.stderr

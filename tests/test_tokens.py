@@ -26,7 +26,7 @@ SECRET = "a secret of more than thirty-two bytes"
 PATIENCE = 10
 
 
-def token(key=SECRET, algorithm="HS256", *, headers=None, lasts=60.0, **claims):
+def token(key=SECRET, algorithm="HS256", *, headers=None, lasts=3600.0, **claims):
     body = {"sub": "ann", "aud": "chat", "iss": "https://login", "exp": int(time.time() + lasts), **claims}
     return jwt.encode({name: value for name, value in body.items() if value is not None}, key, algorithm, headers)
 

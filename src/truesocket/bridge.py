@@ -368,11 +368,14 @@ class LoopThread:
             if self._over:
                 raise UsageError("the process ends: no connection is taken any more")
             if self._loop is None:
-                self._loop = _new_loop()
-                self._thread = threading.Thread(
-                    target=_turn_for_ever, args=(self._loop,), name="truesocket-loop", daemon=True
-                )
-                self._thread.start()
+                loop = _new_loop()
+                thread = threading.Thread(target=_turn_for_ever, args=(loop,), name="truesocket-loop", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads, now or (some Pythons at their end) for ever
+                    loop.close()
+                    raise
+                self._loop, self._thread = loop, thread
             return self._loop
 
     def end(self) -> None:

@@ -162,6 +162,14 @@ def watch():
     join_room("watch")
 
 
+@socketio.on("watch later")
+def watch_later(seconds):
+    time.sleep(seconds)
+    join_room("watch")
+    emit("late", to="nobody")
+    leave_room("watch")
+
+
 @socketio.on("room")
 def change_room(name, stay):
     with contextlib.suppress(UnknownSid):  # its client may have left just now

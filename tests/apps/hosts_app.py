@@ -1,12 +1,13 @@
 """What tests/hosts runs on every host: pages, pushes from each kind of place, and who the client is.
 
-As a program it calls socketio.run(); OPTIONS is a JSON object of further arguments. `version` is what a test of the
-reloader changes.
+As a program it calls socketio.run(); OPTIONS is a JSON object of further arguments, SERVER one of SocketIO's options.
+`version` is what a test of the reloader changes.
 """
 
 import json
 import os
 import threading
+import time
 
 from flask import Flask, jsonify, request
 
@@ -14,7 +15,7 @@ from truesocket.flask import SocketIO, emit, join_room
 
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "only for tests"
-socketio = SocketIO(app)
+socketio = SocketIO(app, **json.loads(os.environ.get("SERVER", "{}")))
 version = "version 1"
 
 
@@ -75,6 +76,11 @@ def tell_where():
 @socketio.on("echo")
 def echo(*args):
     return args
+
+
+@socketio.on("nap")
+def nap(seconds):
+    time.sleep(seconds)
 
 
 @socketio.on("say")

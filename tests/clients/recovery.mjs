@@ -60,5 +60,5 @@ for (let i = 0; i < cuts; i++) {
 while (kind === "ours" && answers.length < cuts) await pause(10);
 const server = JSON.parse(await get("/stop"));
 while (last === undefined) await pause(5);
-console.log(JSON.stringify({ numbers, last, recovered, lost, answers, server }));
-process.exit();
+const report = JSON.stringify({ numbers, last, recovered, lost, answers, server });
+process.stdout.write(`${report}\n`, () => process.exit());      // it is more than a pipe takes at once

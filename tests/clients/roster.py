@@ -67,8 +67,8 @@ class Row:
         return 3 if self.version[:1] in {"1", "2"} else 4
 
     @property
-    def only_text_refuses(self) -> bool:
-        """Whether anything but a text in a refusal breaks the client (see FACTS)."""
+    def hears_text_alone(self) -> bool:
+        """Whether anything but a text in a refusal would break the client: it gets the message (see FACTS)."""
         return self.serializer == "msgpack" and self.revision == 3
 
     @property
@@ -103,7 +103,6 @@ class Row:
             "parser": PARSERS[self.version] if self.serializer == "msgpack" and not self.is_python else None,
             "revision": self.revision,
             "serializer": self.serializer,
-            "refusals": ["closed"] if self.only_text_refuses else ["secret", "closed", "root"],
             "url": url,
             "transports": self.transports,
             "token": str(self),

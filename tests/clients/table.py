@@ -49,8 +49,8 @@ FACTS = {
     ),
     2: (
         "refusal",
-        "Version 2 of `socket.io-msgpack-parser` takes nothing but a text in a refusal; at anything else it throws"
-        " `invalid payload`, which ends a Node.js process. Refuse such clients with a message and no data.",
+        "The message, never the data: version 2 of `socket.io-msgpack-parser` takes nothing but a text in a refusal,"
+        " and throws `invalid payload` at anything else, which would end a Node.js process.",
     ),
     3: (
         "1 MB",
@@ -83,7 +83,7 @@ def facts_of(row: Row) -> dict[str, int]:
     """Heading -> footnote, where there is something to say."""
     found = {}
     if row.revision == 3:
-        found["refusal"] = 2 if row.only_text_refuses else 1
+        found["refusal"] = 2 if row.hears_text_alone else 1
     if row.place == "Chromium" and row.revision == 3 and row.transports == "jsonp":
         found["1 MB"] = 4
     elif row.text_back < row.job("")["text_size"]:

@@ -1,6 +1,8 @@
 """The elastic pool: it grows, reuses, ends what is idle, and no exception ends a thread."""
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 
@@ -143,3 +145,37 @@ class _Unspeakable:
 
     def __format__(self, spec):
         raise RuntimeError("can't start new thread")
+
+
+def test_the_reserve_works_where_no_thread_can_be_started_any_more():
+    """In a process that is at its end, whatever its Python allows then; more jobs than there are threads."""
+    program = """
+import atexit, threading, time
+from truesocket.core.pool import Pool, reserve
+
+reserve.stand_by()
+reserve.stand_by()
+names = {thread.name for thread in threading.enumerate()}
+assert names == {"MainThread", *(f"truesocket-reserve-{number}" for number in range(1, 5))}, names
+assert not reserve.take(print)  # nothing is at its end yet
+pool = Pool("test", 100, lambda pool: print("short"))
+
+def refuse(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+def end():
+    threading.Thread.start = refuse  # as Python 3.12 does by itself
+    for _ in range(2):
+        futures = [pool.submit(lambda number=number: (time.sleep(0.005), number)[1]) for number in range(20)]
+        assert [future.result(60) for future in futures] == list(range(20))
+    late = time.monotonic() + 60
+    while pool.size or pool.workers:
+        assert time.monotonic() < late
+        time.sleep(0.01)
+    assert (pool._idle, pool.backlog) == (0, 0)
+    print("done")
+
+atexit.register(end)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=90, check=False)
+    assert (done.stdout, done.stderr) == ("done\n", "")

@@ -103,5 +103,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish() -> None:
-    if found:
+    if found and FULL:
         write_outcomes(found)

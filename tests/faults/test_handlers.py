@@ -1,11 +1,13 @@
 """Handlers that misbehave: they stall, stop and confuse nobody but themselves."""
 
 import contextlib
+import time
 
 import pytest
 
 from tests.support.bystanders import bystanders
 from tests.support.faulty import joined, left, new_token, stats, until
+from tests.support.servers import TRACEBACK
 from tests.support.wire import Gone, Wire, get
 
 
@@ -50,6 +52,22 @@ def test_handlers_that_burn_the_cpu(abused, case):
         for wire in wires:
             assert wire.packet(60).data == ["burnt"]
         case.measured(longest_gap=nobody.noticed(gap=20))
+
+
+def test_handlers_whose_clients_have_just_left(abused, case):
+    token = new_token()
+    before = abused.output.count(TRACEBACK)
+    with bystanders(abused.port) as nobody:
+        for number in range(case.count):
+            client = joined(abused.port, token)
+            for _ in range(5):
+                client.send(f'42["watch later",{number % 4 / 10}]')
+            client.close()
+        assert len(left(abused.port, token, case.count)) == case.count
+        time.sleep(1)
+        case.measured(longest_gap=nobody.noticed())
+    assert abused.output.count(TRACEBACK) == before
+    assert "UnknownSid" not in abused.output
 
 
 @pytest.mark.timeout(300)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.support.servers import TRACEBACK, running
+from tests.support.servers import HOST, TRACEBACK, running
 from tests.support.wire import Gone, RawWebSocket, Wire, get
 from truesocket.codec.socketio import PacketType
 
@@ -110,6 +110,33 @@ def test_who_comes_meanwhile_is_sent_elsewhere_and_who_polls_is_served():
             wire.packet(15)
         wire.pipe.close()
         assert server.process.wait(15) == 0
+
+
+def test_gunicorn_ends_in_order():
+    """It has ended by then but for us: what is left lives on the loop thread."""
+    arguments = ("-k", "gthread", "--threads", "8", "--bind", f"{HOST}:{{port}}", "tests.apps.stop_app:app")
+    with running("gunicorn", *arguments, env=PATIENT) as server, Wire(server.port) as wire:
+        wire.join()
+        wire.send('21["nap",1]')
+        time.sleep(0.3)
+        server.process.terminate()
+        answer_at_the_end(wire, ["rested"])
+        wire.pipe.close()
+        server.process.wait(15)
+        assert server.output.index("rested") < server.output.index(TOLD)
+
+
+def test_a_second_ctrl_c_ends_werkzeug_now():
+    with running("tests.apps.hosts_werkzeug", env=PATIENT) as server, Wire(server.port) as wire:
+        wire.join()
+        wire.emit("nap", 100)
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGINT)
+        server.wait_for_output("the server ends: 1 clients")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+        server.wait_for_output("ended without waiting longer")
+        wire.pipe.close()
 
 
 def test_a_handler_whose_client_has_just_left_is_no_error():

@@ -126,7 +126,7 @@ def test_five_ways_to_register():
         wire.join("/chat")
         assert [wire.call(name) for name in ("one", "two", "four", "five")] == [[1], [2], [4], [5]]
         assert wire.call("three", namespace="/chat") == [3]
-        assert wire.call("three", 3) == [["three", 3, "three"]]
+        assert wire.call("three", 3) == [["three", 3, "*"]]
 
 
 def test_forgotten_name_is_told():

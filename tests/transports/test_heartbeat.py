@@ -154,7 +154,7 @@ def test_a_late_tick_expires_nobody_before_what_came_has_been_read(loop, heartbe
     assert link.take() == []
 
 
-@pytest.mark.parametrize("times", [2, 3, 4, 5, 9])
+@pytest.mark.parametrize("times", [2, 3, 4, 5, 9, 30])
 def test_standing_still_again_and_again_expires_nobody(loop, heartbeat, times):
     """The loop is blocked anew before it comes to look at anybody."""
     engine, link, listener = come_in(heartbeat)
@@ -168,6 +168,21 @@ def test_standing_still_again_and_again_expires_nobody(loop, heartbeat, times):
     engine.received_on(link, "3")
     loop.pass_time(0.3)
     assert listener.heard == []
+
+
+def test_a_loop_that_does_nothing_but_halt_still_finds_out_who_is_gone(loop, heartbeat):
+    """Of four halts in a row, one slot counts: ten slots without a pong have passed after forty or so."""
+    _, link, listener = come_in(heartbeat)
+    loop.pass_time(1.2)
+    assert link.take() == ["2"]
+    halts = 0
+    while not listener.heard:
+        loop.moment += 5
+        loop.turn()
+        halts += 1
+        assert halts < 60
+    assert halts > 30
+    assert listener.named("closed") == [Reason.PING_TIMEOUT]
 
 
 def test_every_deadline_moves_by_the_lag(loop, heartbeat):

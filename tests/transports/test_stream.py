@@ -288,6 +288,33 @@ def test_pause_and_resume_reading():
     assert run(scene()) == ([], ["grüß"])
 
 
+def test_behind_much_that_came_at_once_others_have_their_turn():
+    """uvloop would read on and on; and who is paused by the engine meanwhile stays so."""
+
+    async def scene():
+        async with connected() as at:
+            much = HELLO * (65536 // len(HELLO) + 1)
+            at.stream.data_received(HELLO)
+            seen = [at.transport.is_reading()]
+            at.stream.data_received(much)
+            seen.append(at.transport.is_reading())
+            await asyncio.sleep(0)
+            seen.append(at.transport.is_reading())
+            at.stream.data_received(much)
+            at.stream.pause()
+            await asyncio.sleep(0)
+            seen.append(at.transport.is_reading())
+            at.stream.resume()
+            seen.append(at.transport.is_reading())
+            at.stream.pause()
+            at.stream.data_received(much)
+            await asyncio.sleep(0)
+            seen.append(at.transport.is_reading())
+            return seen
+
+    assert run(scene()) == [True, False, True, False, True, False]
+
+
 def test_a_paused_client_can_still_answer_our_goodbye():
     async def scene():
         async with connected() as at:

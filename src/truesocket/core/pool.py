@@ -2,12 +2,17 @@
 
 It knows nothing of handlers and clients, but for the note on each worker that says what it is busy with.  The runner
 has two (events; connect, disconnect and acks), and the pages of a WSGI application have one of their own.
+
+Some Pythons (3.12 among them) start no thread once the process ends, and that is when the last handlers run, those of
+``disconnect``: the :data:`reserve` is there for them.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -15,7 +20,7 @@ from typing import TypeVar
 
 from truesocket.core.socket import Socket
 
-__all__ = ["Pool", "Worker", "here"]
+__all__ = ["Pool", "Worker", "here", "reserve"]
 
 _log = logging.getLogger("truesocket")
 
@@ -23,6 +28,8 @@ T = TypeVar("T")
 
 #: Seconds after which an idle thread ends.
 _IDLE = 10.0
+#: Threads of the reserve.
+_RESERVE = 4
 
 
 class Worker:
@@ -53,7 +60,7 @@ class Pool:
         self._lock = threading.Lock()
         self._threads = 0
         self._idle = 0
-        self._count = 0
+        self._numbers = itertools.count(1)
         self.backlog: int = 0  # jobs that no thread has been found for
         self.workers: set[Worker] = set()
 
@@ -65,7 +72,6 @@ class Pool:
                 self._idle -= 1
             elif self._threads < self.most:
                 self._threads += 1
-                self._count += 1
                 spawn = True
             else:
                 self.backlog += 1
@@ -78,9 +84,13 @@ class Pool:
 
     def _spawn(self) -> bool:
         try:
-            threading.Thread(target=self._work, name=f"{self.name}-{self._count}", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads: the job waits for one of ours
-            with self._lock:
+            threading.Thread(
+                target=self._work, args=(self._idle_time,), name=f"{self.name}-{next(self._numbers)}", daemon=True
+            ).start()
+        except RuntimeError:
+            if reserve.take(self._work):
+                return True
+            with self._lock:  # the system gives no more threads: the job waits for one of ours
                 self._threads -= 1
                 self.backlog += 1
             return False
@@ -112,14 +122,15 @@ class Pool:
         seen = [(worker.since, worker.busy_with) for worker in list(self.workers)]
         return sorted((since, name) for since, name in seen if name is not None)
 
-    def _work(self) -> None:
+    def _work(self, idle_time: float = 0.0) -> None:
+        """What a thread of the pool does, until it has been idle for so many seconds."""
         worker = Worker()
         here.worker = worker
         self.workers.add(worker)
         try:
             while True:
                 try:
-                    function, args = self._queue.get(timeout=self._idle_time)
+                    function, args = self._queue.get(timeout=idle_time)
                 except queue.Empty:
                     with self._lock:
                         if self._idle == 0:  # somebody has just counted on this thread
@@ -148,3 +159,40 @@ class _Here(threading.local):
 
 here: _Here = _Here()
 """``here.worker`` is the worker that this thread is, ``None`` in threads of others."""
+
+
+class _Reserve:
+    """A few threads that wait for the end of the process, for pools that find no thread can be started any more."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._is_there = False
+
+    def stand_by(self) -> None:
+        """Once per process, by whoever will have work at its end."""
+        with self._lock:
+            for number in range(0 if self._is_there else _RESERVE):
+                threading.Thread(target=self._stand, name=f"truesocket-reserve-{number + 1}", daemon=True).start()
+                self._is_there = True
+
+    def take(self, work: Callable[[], None]) -> bool:
+        """Gives work to whoever is free first; ``False`` before the end of the main thread, or without a reserve."""
+        if not self._is_there or threading.main_thread().is_alive():
+            return False
+        self._waiting.put(work)
+        return True
+
+    def _stand(self) -> None:
+        waiting = self._waiting
+        while True:
+            waiting.get()()
+
+
+reserve: _Reserve = _Reserve()
+"""The one of this process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reserve._reset)

@@ -30,6 +30,7 @@ from truesocket.core.limits import Limits
 from truesocket.core.middleware import Event, Proceed
 from truesocket.core.once import Once
 from truesocket.core.patched import refuse_patched
+from truesocket.core.pool import reserve
 from truesocket.core.ports import Broker, Handshake, Observer, Surroundings, Ticker
 from truesocket.core.reception import Reception
 from truesocket.core.recovery import Recovery
@@ -332,6 +333,7 @@ class Server(Decorators):
     ) -> asyncio.AbstractEventLoop:
         loop = self.bridge.loop
         if loop is None or loop.is_closed():  # else: another thread was faster
+            reserve.stand_by()  # for disconnect handlers, when the process ends
             begin()
             within = longest(self.config.drain_seconds, self.config.shutdown_timeout)
             loop_thread.at_end(self, farewell, within)

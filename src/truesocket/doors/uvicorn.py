@@ -48,6 +48,8 @@ _log = logging.getLogger("truesocket")
 
 #: Seconds between two looks, while the server ends.
 _LOOK = 0.02
+#: The exit code of a program whose lifespan failed at the start, uvicorn's own.
+_STARTUP_FAILURE = 3
 #: Seconds within which two signals of different kinds mean the same.
 _ALONG = 2.0
 #: Seconds after which Python makes a busy thread let others run (its own default is 0.005).  With 4 threads that burn
@@ -252,8 +254,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started and self._on_started is not None and sockets:
+        if not self.started:  # the lifespan has failed, and uvicorn has said why; newer ones end here themselves
+            sys.exit(_STARTUP_FAILURE)
+        if self._on_started is not None and sockets:
             self._on_started(sockets[0].getsockname()[1])
+        if self.should_exit:  # already; older uvicorns would leave without shutdown() if they saw it now
+            self.should_exit = False
+            asyncio.get_running_loop().call_soon(setattr, self, "should_exit", True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         drain = self._entrance.end()

@@ -26,7 +26,7 @@ class EchoPeer(Peer[Handshake]):
 
     __slots__ = ()
 
-    def open(self, link: Link | None) -> None:
+    def open(self, link: Link | None, *, upgrades: bool = True) -> None:
         self.engine.open(link)
 
     def received(self, data: str | bytes) -> None:

@@ -3,6 +3,7 @@
 The wheel is also the sessions' clock.  It counts only time in which the loop turned: where a tick comes late by more
 than a slot (a blocked loop, SIGSTOP, a laptop's sleep), the clock does not advance by the lag, so every deadline moves
 by it, and the bytes that piled up meanwhile are read before anybody is looked at.  Nobody is expired for our own delay.
+Halts right behind one another leave no time to read what the clients have answered: of four in a row, one slot counts.
 What the *other* side waits for, our pings, is sent by ``now + lag``: a busy loop must not let its clients down.
 """
 
@@ -23,6 +24,8 @@ SLOT = 0.1
 _READ_PASS = 0.01
 #: How often in a row it gets that, where it stands still again and again.  Then whoever waits for a ping gets it.
 _MOST_READ_PASSES = 3
+#: Slots behind which a late tick was a halt: of the slot around it, the loop had next to nothing.
+_HALT = 5
 
 
 class Heartbeat:
@@ -75,9 +78,10 @@ class Heartbeat:
         reached = int((loop.time() - self._started) / SLOT)
         late, self._seen = reached - self._seen - 1, reached
         if late >= 1:
-            self._lag_slots += late
+            may_read = self._passes < _MOST_READ_PASSES
+            self._lag_slots += late + (1 if may_read and late >= _HALT else 0)
             self.lag = self._lag_slots * SLOT
-            if self._passes < _MOST_READ_PASSES:
+            if may_read:
                 self._passes += 1
                 self._handle = loop.call_later(_READ_PASS, self._tick)
                 return

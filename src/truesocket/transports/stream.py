@@ -25,6 +25,8 @@ __all__ = ["Receiver", "Stream"]
 _CLOSE_TIMEOUT = 5.0
 #: Seconds between two looks whether a client that we do not read has gone.
 _LOOK_INTERVAL = 1.0
+#: Bytes that came at once behind which the other clients have their turn before this one is read again.
+_MUCH = 65536
 
 
 class Receiver(Protocol):
@@ -79,6 +81,19 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._websocket.receive(data)
+        if len(data) >= _MUCH:
+            self._let_others()
+
+    def _let_others(self) -> None:
+        """uvloop reads one connection up to 32 times in a row, as long as more comes: a flood of tiny frames takes it
+        seconds, in which nobody else is heard."""
+        if self._look_timer is None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._look_timer is None and not self._transport.is_closing():  # else the engine has paused us meanwhile
+            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self.writable = False
