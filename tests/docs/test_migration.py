@@ -14,7 +14,11 @@ from flask import Flask
 
 import truesocket
 from tests.docs.examples import DOCS, ROOT
+from tests.support.flasking import served
+from tests.support.wire import Gone, Wire
 from truesocket import errors
+from truesocket.codec.engineio import CLOSE, EnginePacket
+from truesocket.codec.socketio import PacketType
 from truesocket.core.config import Config
 from truesocket.flask import Namespace, SocketIO, emit, join_room
 from truesocket.flask.options import ALIASES, OBSOLETE
@@ -305,6 +309,28 @@ def test_a_failed_connect_lets_nobody_in():
     assert isinstance(heard[0], ZeroDivisionError)
 
 
+@row("refusal in an event")
+def test_error_handlers_get_a_refusal_in_an_event():
+    socketio = made()
+    socketio.on_error_default(lambda error: f"handled {error}")
+
+    @socketio.on("x")
+    def x():
+        raise truesocket.flask.ConnectionRefusedError("not you")
+
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        assert wire.call("x") == ["handled not you"]
+
+
+@row("unknown namespace")
+def test_an_unknown_namespace_is_called_invalid():
+    with served(made()) as port, Wire(port) as wire:
+        with pytest.raises(Gone) as refused:
+            wire.join("/nowhere")
+        assert json.loads(refused.value.text) == {"message": "Invalid namespace"}
+
+
 @row("unknown arguments")
 def test_unknown_arguments_warn():
     socketio = made()
@@ -352,6 +378,63 @@ def test_an_error_handler_answers_for_a_failed_handler(caplog):
         assert client.call("x") == "KeyError('y')"
 
 
+@row("disconnect and return")
+def test_no_ack_comes_behind_a_disconnect():
+    socketio = made()
+
+    @socketio.on("x")
+    def x():
+        truesocket.flask.disconnect()
+        return "too late"
+
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        wire.emit("x", id=1)
+        wire.wait_for(PacketType.DISCONNECT)
+        until(lambda: not socketio.core.runner.busy())  # its ack would be on its way
+        wire.join()
+        assert not wire.waiting
+
+
+@row("emit to the leaver")
+def test_a_disconnect_handler_emits_nothing_to_its_client():
+    socketio = made()
+    ended = threading.Event()
+    socketio.on_event("x", lambda: truesocket.flask.disconnect())
+
+    @socketio.on("disconnect")
+    def gone():
+        emit("news", "to you")
+        emit("news", "to all", broadcast=True)
+        ended.set()
+
+    with served(socketio) as port, Wire(port) as wire, Wire(port) as other:
+        wire.join()
+        other.join()
+        wire.emit("x")
+        wire.wait_for(PacketType.DISCONNECT)
+        assert ended.wait(10)
+        assert other.event("news") == ["to all"]
+        wire.join()
+        assert not wire.waiting
+
+
+@row("Engine.IO CLOSE alone")
+def test_a_close_without_a_disconnect_is_the_transports():
+    socketio = made()
+    reasons = []
+    socketio.on_event("disconnect", lambda reason: reasons.append(reason))
+    with served(socketio) as port:
+        with Wire(port) as wire:
+            wire.join()
+            wire.pipe.send([EnginePacket(CLOSE)])
+            until(lambda: reasons == ["transport close"])
+        with Wire(port) as wire:
+            wire.join()
+            wire.leave()
+            until(lambda: reasons == ["transport close", "client disconnect"])
+
+
 @row("foreign sid as room")
 def test_another_clients_sid_is_no_room():
     socketio = made()
@@ -368,12 +451,48 @@ def test_another_clients_sid_is_no_room():
     assert found
 
 
+@row("leaving the own sid")
+def test_nobody_leaves_the_room_of_their_own_sid():
+    socketio = made()
+    socketio.on_event("leave", lambda: truesocket.flask.leave_room(flask.request.sid))
+    with served(socketio) as port, Wire(port) as wire:
+        sid = wire.join()["sid"]
+        wire.call("leave")
+        socketio.emit("news", 1, to=sid)
+        assert wire.event("news") == [1]
+
+
+@row("room None")
+def test_none_is_no_room():
+    socketio = made()
+    socketio.on_event("enter", lambda: join_room(None))
+    socketio.on_error_default(lambda error: type(error).__name__)
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        assert wire.call("enter") == ["UsageError"]
+
+
+@row("rooms() of an unknown sid")
+def test_an_unknown_sid_has_no_rooms():
+    socketio = made()
+    socketio.on_event("rooms", lambda sid: truesocket.flask.rooms(sid))
+    socketio.on_error_default(lambda error: type(error).__name__)
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        assert wire.call("rooms", "nobody") == ["UnknownSid"]
+
+
 @row("unknown sid")
 def test_an_unknown_sid_is_a_key_error():
     socketio = made()
     with pytest.raises(KeyError):
         socketio.transport("nobody")
     assert issubclass(truesocket.UnknownSid, KeyError)
+    with socketio._app.app_context():
+        with pytest.raises(truesocket.UnknownSid):
+            join_room("room", sid="nobody", namespace="/")
+        truesocket.flask.leave_room("room", sid="nobody", namespace="/")
+        truesocket.flask.disconnect(sid="nobody", namespace="/")
 
 
 @row("call and leave")
@@ -491,6 +610,19 @@ def test_instrument_warns():
         made().server.instrument()
 
 
+# -- running ------------------------------------------------------------
+
+
+@row("clients 1.x and 2.x")
+@pytest.mark.parametrize("transport", ["polling", "websocket", "upgrade"])
+def test_old_clients_are_served(transport):
+    socketio = made()
+    socketio.on_event("echo", lambda value: value)
+    with served(socketio) as port, Wire(port, revision=3, transport=transport) as wire:  # 1.x and 2.x both say EIO=3
+        wire.join()
+        assert wire.call("echo", 1) == [1]
+
+
 # -- the test client -------------------------------------------------------------------------------------------------
 
 
@@ -522,6 +654,19 @@ def test_the_test_client_with_a_queue(caplog):
     client.emit("x")
     assert client.get_received() == [{"name": "y", "args": [1], "namespace": "/"}]
     client.disconnect()
+
+
+@row("call() in tests")
+def test_call_works_beside_a_test_client():
+    socketio = made()
+    socketio.on_event("ask", lambda: truesocket.flask.call("question"))
+    with served(socketio) as port, Wire(port) as wire:
+        wire.join()
+        client = socketio.test_client(socketio._app)
+        wire.emit("ask", id=1)
+        wire.answer(wire.wait_for(PacketType.EVENT, name="question"), 42)
+        assert wire.wait_for(PacketType.ACK, id=1).data == [42]
+        client.disconnect()
 
 
 def until(met, within: float = 10):
