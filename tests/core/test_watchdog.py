@@ -108,6 +108,21 @@ def test_a_busy_loop_that_turns_is_nobodys_fault(logs):
     assert logs.texts == []
 
 
+def test_a_loop_that_has_ended_is_not_blocked(logs):
+    """Where nobody stops the watchdog, as under a host that is ended by force, it tells no lie."""
+    dog = Watchdog(LIMIT, INTERVAL)
+
+    async def main():
+        dog.start(asyncio.get_running_loop())
+
+    before = set(threading.enumerate())
+    asyncio.run(main())
+    [thread] = set(threading.enumerate()) - before
+    thread.join(GRACE)
+    assert not thread.is_alive()
+    assert not logs.texts
+
+
 def test_a_process_that_slept_is_nobodys_fault(logs):
     """As after SIGSTOP: the watchdog's own thread has not looked for long, either."""
     dog = Watchdog(LIMIT, INTERVAL)

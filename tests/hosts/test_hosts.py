@@ -56,8 +56,12 @@ def test_log_names_the_door(host, server):
     assert "worker processes" not in server.output
     if isinstance(host.websocket, No):
         server.wait_for_output(STAYS)
+        assert "long-polling only, this host has no WebSockets (door: wsgi)" in server.output
+        assert "transports polling at /socket.io/" in server.output
+        assert "WebSockets are real" not in server.output
     else:
         assert STAYS not in server.output
+        assert "WebSockets are real" in server.output
 
 
 def test_websocket(host, server):
@@ -75,6 +79,7 @@ def test_websocket(host, server):
 def test_change_over_from_polling(host, server, best):
     if best == "polling":
         with Wire(server.port, transport="polling") as wire:
+            assert wire.hello["upgrades"] == [], "clients would try in vain"
             wire.join()
             with pytest.raises(Gone):
                 RawWebSocket(server.port, f"/socket.io/?EIO=4&transport=websocket&sid={wire.engine_sid}")

@@ -64,7 +64,8 @@ class Config:
     upgrade_timeout: float = 10.0
     #: How long a client may stay connected without joining a namespace.
     connect_timeout: float = 45.0
-    #: Over how long the closing of the clients is spread when the server ends; ``None``: 500 a second, for 5 at most.
+    #: Over how long the closing of the clients is spread when the server ends; ``None``: 500 a second, for 5 seconds at
+    #: most, and up to 100 clients at once.
     drain_seconds: float | None = None
     #: How long running handlers, slow readers and disconnect handlers have then, behind that.
     shutdown_timeout: float = 4.0

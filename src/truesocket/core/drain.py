@@ -33,9 +33,11 @@ __all__ = ["Drain", "longest"]
 
 _log = logging.getLogger("truesocket")
 
-#: Clients that are told in a second, and for how many seconds at most, where ``drain_seconds`` is ``None``.
+#: Clients that are told in a second where ``drain_seconds`` is ``None``, for how many seconds at most, and how many are
+#: so few that they are told at once.
 _RATE = 500
 _SPREAD = 5.0
+_FEW = 100
 #: Seconds between two looks.
 _LOOK = 0.02
 #: Of the end, what is left for the goodbyes when handlers have had their time: seconds at most, and a part of it.
@@ -52,6 +54,11 @@ def longest(drain_seconds: float | None, shutdown_timeout: float) -> float:
     return (_SPREAD if drain_seconds is None else drain_seconds) + shutdown_timeout
 
 
+def _spread(count: int) -> float:
+    """Over how many seconds so many clients are told."""
+    return 0.0 if count <= _FEW else min(_SPREAD, count / _RATE)
+
+
 class Drain:
     """The end of one server; begins at once, on the running loop.  ``task`` ends with it, whatever happened."""
 
@@ -61,7 +68,7 @@ class Drain:
         self._began = time.monotonic()
         self._peers = list(server.peers.values())
         count = len(self._peers)
-        spread = config.drain_seconds if config.drain_seconds is not None else min(_SPREAD, count / _RATE)
+        spread = _spread(count) if config.drain_seconds is None else config.drain_seconds
         self._step = spread / count if count else 0.0
         #: When it ends (``time.monotonic``).
         self.deadline: float = self._began + self._step * max(count - 1, 0) + config.shutdown_timeout
@@ -85,7 +92,7 @@ class Drain:
             while self._what_is_left() and time.monotonic() < self.deadline:
                 self._tell()
                 await asyncio.sleep(_LOOK)
-            self._tell_late()
+            self._give_up(self._what_is_left())
         except Exception:
             _log.exception("the server could not end in order; this is a bug in truesocket, please report it")
 
@@ -98,6 +105,7 @@ class Drain:
                 self._finish(peer)
             done = max(done, min(due, len(self._peers)))
             if now >= self._goodbyes:
+                self._give_up(self._names() if self._finishing else "")
                 break
             self._close_finished()
             if done < len(self._peers) or self._finishing:
@@ -145,16 +153,14 @@ class Drain:
             return
         self._told = True
         _log.info(
-            "the server ends: %d clients are here, and it waits for %s, %.1f s at most. A second signal ends it now",
+            "the server ends: %d clients are here, and it waits for %s, %.1f s at most%s",
             len(self._server.peers),
             self._names() or self._what_is_left() or "them to be told",
             max(self.deadline - time.monotonic(), 0.0),
+            ". A second signal ends it now" if self.fetches else "",
         )
 
-    def _tell_late(self) -> None:
-        if time.monotonic() < self.deadline:
-            return
-        what = self._names() or self._what_is_left()
+    def _give_up(self, what: str) -> None:
         if what:
             _log.warning("the server ends without waiting longer for %s (shutdown_timeout)", what)
 

@@ -33,13 +33,15 @@ class Watchdog:
         self._turned = 0.0
         self._stop = threading.Event()
         self._handle: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Starts to watch; called on the loop."""
         self._stop = threading.Event()
+        self._loop = loop
         self._turn(loop)
         threading.Thread(
-            target=self._watch, args=(loop, threading.get_ident(), self._stop), name="truesocket-watchdog", daemon=True
+            target=self._watch, args=(threading.get_ident(), self._stop), name="truesocket-watchdog", daemon=True
         ).start()
 
     def stop(self) -> None:
@@ -52,7 +54,7 @@ class Watchdog:
         self._turned = time.monotonic()
         self._handle = loop.call_later(self._interval / 2, self._turn, loop)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, stop: threading.Event) -> None:
+    def _watch(self, thread: int, stop: threading.Event) -> None:
         told = -1.0
         looked = time.monotonic()
         while not stop.wait(self._interval):
@@ -60,13 +62,17 @@ class Watchdog:
             asleep = now - looked > 3 * self._interval  # the whole process stood still: nobody's fault
             looked = now
             turned = self._turned
-            if loop.is_closed() or not threading.main_thread().is_alive():  # the process ends: idle is not blocked
+            if self._is_over():
                 return
-            if not loop.is_running():
-                continue
             if not asleep and now - turned > self._limit and turned != told:
                 told = turned
                 self._tell(thread, now - turned)
+
+    def _is_over(self) -> bool:
+        """Whether the loop or the process has ended under us: who turns no more is not blocked."""
+        loop = self._loop
+        ended = loop is not None and (loop.is_closed() or not loop.is_running())
+        return ended or not threading.main_thread().is_alive()
 
     def _tell(self, thread: int, seconds: float) -> None:
         frame = sys._current_frames().get(thread)

@@ -23,7 +23,6 @@ from truesocket.doors.entrance import Entrance, Prepare
 from truesocket.doors.polls import Poll
 from truesocket.errors import TooLarge
 from truesocket.session.engine import Engine, Reason
-from truesocket.transports import polling
 from truesocket.transports.polling import HttpReply
 
 __all__ = ["ASGIApp", "App", "Receive", "Scope", "Send"]

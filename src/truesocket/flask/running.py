@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 import uvicorn
 
+from truesocket.core.drain import longest
 from truesocket.doors import tls
 from truesocket.doors import uvicorn as door
 from truesocket.errors import UsageError
@@ -28,6 +29,8 @@ _log = logging.getLogger("truesocket")
 
 #: What `run()` of the extension, :func:`run` here and the function that warns are away from the program's own line.
 _STACKLEVEL = 4
+#: Seconds that the reloader gives its child beside those that its server may take to end.
+_MORE = 3.0
 
 
 def port_of(app: flask.Flask) -> int:
@@ -96,9 +99,11 @@ def run(socketio: SocketIO, order: Run) -> None:
     try:
         watched = run_options.for_reloader(order.reloader_options, order.options)
         if _reloads(order):
+            config = socketio.core.config
+            patience = longest(config.drain_seconds, config.shutdown_timeout) + _MORE
             if not reloader.in_child():
-                sys.exit(reloader.run(order.extra_files, watched))
-            reloader.end_with_parent()
+                sys.exit(reloader.run(order.extra_files, watched, patience))
+            reloader.end_with_parent(patience)
         order.serve(socketio)
     except UsageError as error:
         sys.stderr.write(f"truesocket: {error}\n")

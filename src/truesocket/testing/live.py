@@ -93,6 +93,7 @@ class LiveServer:
             self._over.result(_PATIENCE)
         finally:
             listening.discard(self._entrance.server)
+            self._entrance.ending = False  # this host is gone, and the process goes on
             self._uvicorn = self._over = None
 
     def __enter__(self) -> LiveServer:
