@@ -103,6 +103,13 @@ class RawWebSocket:
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname=HOST)
         self._buffer = b""
+        try:
+            self._shake_hands(port, target, headers)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _shake_hands(self, port: int, target: str, headers: Headers) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         given = dict(headers)
         host = given.pop("Host", f"{HOST}:{port}")
@@ -112,7 +119,6 @@ class RawWebSocket:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         status = int(head.split(b" ", 2)[1])
         if status != 101:
-            self.socket.close()
             raise Gone(status, (head + b"\n" + self._buffer).decode("latin-1"))
         accept = f"sec-websocket-accept: {upgrade.accept(key)}".lower().encode()
         assert accept in head.lower(), head
