@@ -74,9 +74,7 @@ _SHORT: Final = 20
 """Where the fast way of ``parse`` looks for the bracket behind the type and the ack id."""
 
 
-def parse(
-    text: str, *, max_attachments: int = 10, loads: Callable[[str], object] = jsons.loads
-) -> SocketPacket:
+def parse(text: str, *, max_attachments: int = 10, loads: Callable[[str], object] = jsons.loads) -> SocketPacket:
     """The packet in one Engine.IO message; ``loads`` reads its JSON, and raises ``PacketError`` where it cannot.
 
     Raises ``PacketError`` for anything that Socket.IO protocol 5, "Packet encoding" and "Packet types" do not allow,

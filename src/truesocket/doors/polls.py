@@ -57,9 +57,7 @@ class Poll:
         return HttpRequest(self.method, self.handshake.header("content-type"), body, self.handshake.args().get("j"))
 
 
-async def admit(
-    entrance: Entrance, handshake: Handshake, method: str, *, upgrades: bool = True
-) -> Poll | HttpReply:
+async def admit(entrance: Entrance, handshake: Handshake, method: str, *, upgrades: bool = True) -> Poll | HttpReply:
     """Whether this request may go on; if not, or if nothing is left to do, the whole answer.
 
     The request that opens a session has it opened; ``upgrades=False``: without the offer of a WebSocket.
