@@ -1,11 +1,13 @@
 """Command lines in the documentation: each must be a command that exists, with options that it really has."""
 
+import os
 import re
 import shlex
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from truesocket import cli
 
@@ -62,11 +64,12 @@ def _flask(arguments: list[str]) -> None:
     from flask.cli import FlaskGroup, run_command
 
     group = FlaskGroup()
-    context = group.make_context(
-        "flask", [word for word in arguments if word != "run"] + ["run"], resilient_parsing=True
-    )
-    assert context.command
-    run_command.make_context("run", arguments[arguments.index("run") + 1 :], resilient_parsing=True)
+    with mock.patch.dict(os.environ):  # --debug says so to the whole process
+        context = group.make_context(
+            "flask", [word for word in arguments if word != "run"] + ["run"], resilient_parsing=True
+        )
+        assert context.command
+        run_command.make_context("run", arguments[arguments.index("run") + 1 :], resilient_parsing=True)
 
 
 def _python(arguments: list[str]) -> None:

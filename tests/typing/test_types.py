@@ -16,7 +16,11 @@ FILES = sorted(str(path.relative_to(ROOT)) for path in HERE.glob("*.py") if not 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
 
 #: Symbols whose types are another package's to tell.
-FOREIGN = {"truesocket.doors.uvicorn.Server": "uvicorn's own class is its base"}
+FOREIGN = {
+    "truesocket.doors.http.Http": "uvicorn's own class is its base",
+    "truesocket.doors.uvicorn.Server": "uvicorn's own class is its base",
+    "truesocket.flask.running.run": "its argument holds such a server",
+}
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

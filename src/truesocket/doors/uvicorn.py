@@ -246,6 +246,8 @@ class Server(uvicorn.Server):
     A second SIGINT or SIGTERM ends it at once.
     """
 
+    should_exit: bool
+
     def __init__(self, config: uvicorn.Config, entrance: Entrance, on_started: Callable[[int], None] | None) -> None:
         super().__init__(config)
         self._entrance = entrance
