@@ -143,7 +143,8 @@ def token() -> str:
 def connected():
     if request.args.get("refuse"):
         return False
-    connects[token()] += 1
+    with changed:  # handlers run at the same time, and += is two steps
+        connects[token()] += 1
     if leak := os.environ.get("LEAK"):
         kept.append(b"x" * (int(leak) * 1024))
     return None

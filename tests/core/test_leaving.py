@@ -88,6 +88,11 @@ class House:
     def out(self, socket: Socket) -> None:
         socket.disconnect()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether those who were let in at once have had their connect handler, too: it may end behind `disconnect`."""
+        return not self.server.config.always_connect or set(self.left) <= set(self.came) | set(self.refused)
+
     def check(self) -> None:
         """Who came in has left once, and nobody else has."""
         for socket, times in self.left.items():
@@ -188,7 +193,7 @@ async def one_round(seed: int) -> House:
         await asyncio.gather(*tasks)
         if not ends_in_order:
             await asyncio.wait_for(drain.task, 15)
-        await until(lambda: not server.by_sid)
+        await until(lambda: not server.by_sid and house.is_settled)
     return house
 
 
