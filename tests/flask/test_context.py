@@ -14,6 +14,8 @@ from truesocket.codec.socketio import PacketType
 from truesocket.errors import AckTimeout, UnknownSid, UsageError
 from truesocket.flask import SocketIO, call, close_room, disconnect, emit, join_room, leave_room, rooms, send
 
+pytestmark = pytest.mark.usefixtures("way")
+
 app = flask.Flask(__name__)
 app.config["SECRET_KEY"] = "only for tests"
 socketio = SocketIO(app)

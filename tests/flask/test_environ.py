@@ -6,12 +6,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tests.support.loopback import handshake
 from truesocket.errors import UsageError
-from truesocket.flask import SocketIO
-from truesocket.flask.environ import Gate, environ_of, install_gate, through_wrappers
+from truesocket.flask import SocketIO, environ
+from truesocket.flask.environ import Gate, base_environ, environ_of, install_gate, kept, through_wrappers
 
 
 def make(*headers: tuple[str, str], **changes):
     return handshake(headers=[("host", "inside:5000"), *headers], **changes)
+
+
+def event_environ(shake):
+    return environ.event_environ(shake, kept(shake))
 
 
 def test_environ():
@@ -68,7 +72,62 @@ def test_what_the_wrappers_make_of_it():
     shake = make(("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example"))
     seen = through_wrappers(app, shake)
     assert (seen.client[0], seen.scheme, seen.host) == ("1.2.3.4", "https", "shop.example")
-    assert flask.Request(seen.extra).remote_addr == "1.2.3.4"
+    assert flask.Request(event_environ(seen)).remote_addr == "1.2.3.4"
+    assert flask.Request(event_environ(seen)).url_root == "https://shop.example/"
+
+
+def test_who_needs_a_thread_for_the_wrappers():
+    app = flask.Flask("app")
+    socketio = SocketIO(app)
+    assert socketio._prepare(make()) is None
+    app.wsgi_app = ProxyFix(ProxyFix(app.wsgi_app, x_for=0, x_proto=0), x_for=1)
+    shake = make(("x-forwarded-for", "1.2.3.4"))
+    assert socketio._prepare(shake) is None, "nothing in it may block"
+    assert shake.client[0] == "1.2.3.4"
+
+    class Another(ProxyFix):
+        pass
+
+    app.wsgi_app = Another(app.wsgi_app)
+    work = socketio._prepare(make(("x-forwarded-for", "9.9.9.9")))
+    assert work is not None
+    assert work().client[0] == "9.9.9.9"
+
+
+def test_what_a_wrapper_adds_and_takes_away_stays_so():
+    app = flask.Flask("app")
+    gate = install_gate(app)
+
+    def wrapper(environ, start_response):
+        environ["a.wrapper"] = "was here"
+        environ["HTTP_ACCEPT"] = "changed"
+        environ.pop("HTTP_COOKIE", None)
+        return gate(environ, start_response)
+
+    app.wsgi_app = wrapper
+    for headers in ([], [("cookie", "secret=1")]):
+        seen = event_environ(through_wrappers(app, make(("accept", "x"), *headers)))
+        assert (seen["a.wrapper"], seen["HTTP_ACCEPT"], seen["REMOTE_ADDR"]) == ("was here", "changed", "127.0.0.1")
+        assert "HTTP_COOKIE" not in seen
+        assert seen["wsgi.input"].read() == b""
+
+
+def test_a_connection_keeps_little_until_somebody_asks_for_its_environ():
+    shake = make(("accept", "x"))
+    kept(shake)["mine"] = 1
+    first, second = event_environ(shake), event_environ(shake)
+    first["only here"] = 1
+    assert "only here" not in second
+    assert second["mine"] == 1
+    assert set(kept(shake)) == {"mine"}
+
+    base = base_environ(shake)
+    base["HTTP_ACCEPT"] = "y"
+    assert base_environ(shake) is base
+    assert event_environ(shake)["HTTP_ACCEPT"] == "y"
+    assert event_environ(shake) is not base
+    assert event_environ(shake)["mine"] == 1
+    assert event_environ(shake).keys() == second.keys()
 
 
 def test_wrappers_that_are_generators_and_close():

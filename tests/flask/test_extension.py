@@ -11,9 +11,9 @@ from flask.json.provider import DefaultJSONProvider
 from tests.support.flasking import served
 from tests.support.wire import Gone, Wire, get
 from truesocket.core.ports import Handshake
+from truesocket.doors.wsgi import APP
 from truesocket.errors import UnknownOption, UsageError
 from truesocket.flask import ConnectionRefusedError, SocketIO, emit
-from truesocket.flask.surroundings import APP
 
 # --- options ----------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from tests.support.flasking import served
 from tests.support.wire import Gone, Wire, get
 from truesocket.errors import UsageError
 from truesocket.flask import SocketIO
-from truesocket.flask.sessions import SessionMode, mode_of
+from truesocket.flask.sessions import ManagedSession, SessionMode, _copied, mode_of
 
 SIGNED, FILES = "signed cookies", "Flask-Session in files"
 MODES = ["fork", "request", "live"]
@@ -297,3 +297,17 @@ def test_a_refused_client_leaves_nothing(house):
         it.socketio.on_event("connect", lambda: False)
         with pytest.raises(Gone):
             it.connect()
+
+
+def test_a_copy_takes_little_beside_its_values():
+    one, other = ManagedSession({"a": 1}), ManagedSession()
+    one.accessed = True  # as Flask says whenever it is looked at
+    assert vars(one) == {}
+    assert one.accessed
+    assert one.modified
+    assert not other.permanent
+    names = ["".join(["us", "er"]), "".join(["us", "er"])]
+    assert names[0] is not names[1]
+    copies = [_copied(ManagedSession({name: "Ada", (1,): 2})) for name in names]
+    assert copies == [{"user": "Ada", (1,): 2}] * 2
+    assert next(iter(copies[0])) is next(iter(copies[1]))

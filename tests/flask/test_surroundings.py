@@ -24,6 +24,8 @@ from truesocket.flask import ConnectionRefusedError, SocketIO, emit
 from truesocket.flask.namespace import Namespace
 from truesocket.flask.surroundings import owned, refusal
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def make(name: str = "app", **options) -> tuple[flask.Flask, SocketIO]:
     app = flask.Flask(name)

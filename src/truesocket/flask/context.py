@@ -19,9 +19,11 @@ import flask
 from truesocket.core.emitter import room_names
 from truesocket.core.socket import Socket
 from truesocket.errors import UnknownSid, UsageError
+from truesocket.flask.environ import base_environ
 from truesocket.flask.options import warn_unknown
-from truesocket.flask.surroundings import SOCKET, FlaskSurroundings, base_environ, owned
+from truesocket.flask.surroundings import FlaskSurroundings, owned
 from truesocket.flask.theirs import Answer
+from truesocket.flask.visit import SOCKET
 
 if TYPE_CHECKING:
     from truesocket.bridge import Reply

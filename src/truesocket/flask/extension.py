@@ -22,11 +22,11 @@ from truesocket.core.registry import Where
 from truesocket.core.server import Server
 from truesocket.doors.asgi import ASGIApp
 from truesocket.doors.entrance import Entrance, count_workers, ensure_log_output
-from truesocket.doors.wsgi import Door
+from truesocket.doors.wsgi import APP, Door
 from truesocket.errors import UsageError, WrongValue
 from truesocket.flask import background
 from truesocket.flask.context import _skip, _spread, answered, owned
-from truesocket.flask.environ import Gate, install_gate, through_wrappers
+from truesocket.flask.environ import Gate, base_environ, install_gate, is_quick, through_wrappers
 from truesocket.flask.logins import note_decorated
 from truesocket.flask.message_queue import LonelyServer, say_lonely
 from truesocket.flask.namespace import Namespace
@@ -35,7 +35,7 @@ from truesocket.flask.options import refuse_unknown, warn_obsolete, warn_unknown
 from truesocket.flask.pages import Pages
 from truesocket.flask.python_socketio import Reason, ServerView
 from truesocket.flask.sessions import SessionMode
-from truesocket.flask.surroundings import APP, FlaskSurroundings, base_environ
+from truesocket.flask.surroundings import FlaskSurroundings
 from truesocket.flask.theirs import Answer
 
 if TYPE_CHECKING:
@@ -494,11 +494,14 @@ class SocketIO:
             return _written(app, value)
 
     def _prepare(self, handshake: Handshake) -> Callable[[], Handshake] | None:
-        """Sends a handshake through the application's WSGI wrappers, if it has any (``ProxyFix``)."""
+        """Sends a handshake through the application's WSGI wrappers, if it has any; what is returned may block."""
         app = self._current_app()
         if handshake.door == "wsgi" or isinstance(app.wsgi_app, Gate):  # it has passed them, or there are none
             return None
         install_gate(app)
+        if is_quick(app.wsgi_app):
+            through_wrappers(app, handshake)
+            return None
         return lambda: through_wrappers(app, handshake)
 
 

@@ -41,7 +41,7 @@ from truesocket.core.registry import handler
 from truesocket.core.socket import Socket
 from truesocket.errors import Refused, UsageError
 from truesocket.flask.namespace import Namespace
-from truesocket.flask.surroundings import CHECK, CHECKED, SOCKET
+from truesocket.flask.visit import CHECK, CHECKED, SOCKET
 
 __all__ = ["login_required", "note_decorated"]
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from truesocket.core.registry import Handler, handler
 from truesocket.core.socket import Socket, current
 from truesocket.errors import UnknownSid, UsageError, WrongValue
+from truesocket.flask.environ import base_environ
 from truesocket.flask.namespace import Namespace, Triggered
 from truesocket.flask.options import warn_unknown
-from truesocket.flask.surroundings import base_environ
 
 if TYPE_CHECKING:
     import threading

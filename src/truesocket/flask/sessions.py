@@ -20,12 +20,13 @@ in signed cookies (Flask's own) live in the browser, to which nobody can bring a
 
 from __future__ import annotations
 
+import functools
 import logging
 from enum import Enum
 from typing import Any, Protocol, cast
 
 import flask
-from flask.sessions import SessionMixin
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
 from truesocket.errors import UsageError, nearest
 
@@ -49,11 +50,25 @@ class ManagedSession(dict[str, Any], SessionMixin):
     """The session of one client while it is connected: a copy of the browser's, made at ``connect``."""
 
     modified = True
-    accessed = True
+
+    @property
+    def accessed(self) -> bool:  # Flask sets it at every access: 200 bytes of __dict__
+        """Nobody asks whether a copy has been read."""
+        return True
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        pass
 
 
 class Sessions(Protocol):
     """One of the ways.  ``base`` is the environ of the connection, which all its events share."""
+
+    #: Whether a store is asked behind every event.
+    saves: bool
+
+    def open_at_once(self, app: flask.Flask, base: dict[str, Any]) -> bool:
+        """Whether a handler has its session without a store that may take its time."""
 
     def before(self, context: object, base: dict[str, Any]) -> None:
         """In front of the push of a request context."""
@@ -94,6 +109,12 @@ def sessions_for(mode: SessionMode) -> Sessions:
 class Fork:
     """ "fork": a copy for each connection."""
 
+    saves = False
+
+    def open_at_once(self, app: flask.Flask, base: dict[str, Any]) -> bool:
+        """From the second event on; and from the first, where the session is in the cookie."""
+        return SAVED_SESSION in base or type(app.session_interface) is SecureCookieSessionInterface
+
     def before(self, context: object, base: dict[str, Any]) -> None:
         """The copy instead of what Flask would open."""
         saved = base.get(SAVED_SESSION)
@@ -103,7 +124,7 @@ class Fork:
     def opened(self, context: object, base: dict[str, Any]) -> None:
         """The first event of a connection copies the session that Flask has just opened."""
         if SAVED_SESSION not in base:
-            copy = ManagedSession(cast(Any, flask.session)._get_current_object())
+            copy = _copied(cast(Any, flask.session)._get_current_object())
             _set_session(context, base.setdefault(SAVED_SESSION, copy))  # two namespaces may connect at once
 
     def after(self, app: flask.Flask, base: dict[str, Any]) -> None:
@@ -113,9 +134,15 @@ class Fork:
 class Real:
     """ "request" and "live": the session that pages have, too."""
 
+    saves = True
+
     def __init__(self, *, is_live: bool) -> None:
         self._is_live = is_live
         self._told = False
+
+    def open_at_once(self, app: flask.Flask, base: dict[str, Any]) -> bool:
+        """The store is asked every time."""
+        return False
 
     def before(self, context: object, base: dict[str, Any]) -> None:
         """Flask opens it."""
@@ -136,7 +163,8 @@ class Real:
             return
         changed = any(flask.request.cookies.get(name) != value for name, value in cookies)
         if self._is_live:
-            base["HTTP_COOKIE"] = _with_cookies(base.get("HTTP_COOKIE", ""), cookies)
+            before: str = (base if "HTTP_COOKIE" in base else flask.request.environ).get("HTTP_COOKIE", "")
+            base["HTTP_COOKIE"] = _with_cookies(before, cookies)
         if changed and not self._told and getattr(session, "modified", True) and _is_lost(app, session):
             self._told = True
             self._tell(cookies[0][0])
@@ -149,6 +177,16 @@ class Real:
             name,
             ", only this connection does" if self._is_live else ", nor will the next event",
         )
+
+
+def _copied(session: SessionMixin) -> ManagedSession:
+    """A copy whose names are the same objects in all connections: 50 bytes for each."""
+    return ManagedSession({_name(key) if type(key) is str else key: value for key, value in session.items()})
+
+
+@functools.lru_cache(256)
+def _name(key: str) -> str:
+    return key
 
 
 def _is_lost(app: flask.Flask, session: SessionMixin) -> bool:

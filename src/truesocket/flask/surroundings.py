@@ -4,7 +4,8 @@ Every event gets a request context of its own, made from the handshake's environ
 ``request.namespace`` and ``request.event`` set; ``teardown_request`` and ``teardown_appcontext`` run behind it,
 ``before_request`` and ``after_request`` do not.  All of that happens in the handler's thread, so that a session store
 or a teardown function that takes its time delays nobody.  Around an ``async def`` handler it happens in the pool, in
-the context that the handler then runs in.
+the context that the handler then runs in; what cannot take its time happens on the loop itself: no function and no
+signal's receiver waits to be called, nobody asks for a login, and no store has the session.
 
 ::
 
@@ -28,26 +29,18 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from truesocket.core.ports import Handshake
 from truesocket.core.registry import Handler
 from truesocket.core.registry import handler as read
 from truesocket.core.runner import Runner
 from truesocket.core.socket import Socket
-from truesocket.doors.wsgi import APP
 from truesocket.errors import Refused
-from truesocket.flask.environ import environ_of
 from truesocket.flask.sessions import SessionMode, sessions_for
+from truesocket.flask.visit import SOCKET, Visit, plain
 
-__all__ = ["APP", "CHECK", "CHECKED", "SOCKET", "Face", "FlaskSurroundings", "base_environ", "owned", "refusal"]
+__all__ = ["Face", "FlaskSurroundings", "owned", "refusal"]
 
 _log = logging.getLogger("truesocket")
 
-#: Where the environ of an event keeps the :class:`~truesocket.core.socket.Socket` of its client.
-SOCKET = "truesocket.socket"
-#: The attribute of a handler that names a function to be asked before the handler's turn comes: is anybody logged in?
-CHECK = "__truesocket_check__"
-#: Where the environ of an event keeps what came out: the function, and whether it said yes.
-CHECKED = "truesocket.checked"
 #: The attribute of a callback that says whose context it runs in.
 _OWNER = "__truesocket_owner__"
 
@@ -73,6 +66,8 @@ class FlaskSurroundings:
     error handlers.
     """
 
+    begins_at_once = False
+
     def __init__(self, app: Callable[[], flask.Flask], face: Face | None = None) -> None:
         self._app = app
         self._face = face
@@ -89,10 +84,13 @@ class FlaskSurroundings:
         self._session_mode = mode
         self._sessions = sessions_for(mode)
 
+    def _visit(self, socket: Socket, event: str, args: tuple[object, ...]) -> Visit:
+        return Visit(self._app, self._sessions, socket, event, args)
+
     def call(
         self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...], begin: Callable[[], object]
     ) -> object:
-        visit = _Visit(self._app, self._sessions, _owner(handler, socket, event), _shown(handler, event), args)
+        visit = self._visit(_owner(handler, socket, event), _shown(handler, event), args)
         failure = visit.enter(handler)
         error: BaseException | None = None
         try:
@@ -100,7 +98,7 @@ class FlaskSurroundings:
                 if failure is not None:
                     raise failure
                 begin()
-                return handler.function(*args)
+                return handler.invoke(socket, args)
             except Exception as caught:
                 return self._rescue(handler, socket, event, caught)
         except BaseException as caught:
@@ -117,25 +115,57 @@ class FlaskSurroundings:
         args: tuple[object, ...],
         begin: Callable[[], Awaitable[object]],
     ) -> object:
+        visit = self._visit(_owner(handler, socket, event), _shown(handler, event), args)
+        if visit.enters_at_once(handler) and visit.leaves_at_once():
+            return await self._here(visit, handler, socket, event, args, begin)
         runner = self.runner
         assert runner is not None
         inside = contextvars.copy_context()
-        visit = _Visit(self._app, self._sessions, _owner(handler, socket, event), _shown(handler, event), args)
-        failure = await runner.in_thread(inside.run, visit.enter, handler)
+        if visit.enters_at_once(handler):
+            failure = inside.run(visit.enter, handler)
+        else:
+            failure = await runner.in_thread(inside.run, visit.enter, handler)
         error: BaseException | None = None
         try:
             try:
                 if failure is not None:
                     raise failure
                 await begin()
-                return await _task(inside, handler, *args)
+                return await _task(inside, handler.invoke(socket, args))
             except Exception as caught:
                 return await self._rescue_later(inside, handler, socket, event, caught)
         except BaseException as caught:
             error = caught
             raise
         finally:
-            await asyncio.shield(runner.in_thread(inside.run, visit.leave, error))
+            if visit.leaves_at_once():
+                inside.run(visit.leave, error)
+            else:
+                await asyncio.shield(runner.in_thread(inside.run, visit.leave, error))
+
+    async def _here(
+        self,
+        visit: Visit,
+        handler: Handler,
+        socket: Socket,
+        event: str,
+        args: tuple[object, ...],
+        begin: Callable[[], Awaitable[object]],
+    ) -> object:
+        """All of it in the task that we are in, whose context is nobody else's (180 us become 14)."""
+        visit.enter(handler)
+        error: BaseException | None = None
+        try:
+            try:
+                await begin()
+                return await cast(Any, handler.invoke(socket, args))
+            except Exception as caught:
+                return await self._rescue_later(contextvars.copy_context(), handler, socket, event, caught)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            visit.leave(error)
 
     # --- what a handler raises ---------------------------------------------------------------------------------
 
@@ -159,7 +189,7 @@ class FlaskSurroundings:
         for rescue in self._rescuers(handler, socket, event, error):
             try:
                 if rescue.is_async:
-                    answer = await _task(inside, rescue, error)
+                    answer = await _task(inside, rescue.function(error))
                 else:
                     answer = await runner.in_thread(inside.run, rescue.function, error)
             except Exception as another:
@@ -195,89 +225,14 @@ def _shown(handler: Handler, event: str) -> str:
     return "*" if handler.serves == "*" else event
 
 
-class _Visit:
-    """One event's stay in Flask's contexts.  ``enter`` and ``leave`` run in one contextvars context."""
-
-    __slots__ = ("_app", "_base", "_context", "_outer", "_sessions", "_socket")
-
-    def __init__(
-        self, app: Callable[[], flask.Flask], sessions: Any, socket: Socket, event: str, args: tuple[object, ...]
-    ) -> None:
-        self._base = base = base_environ(socket.handshake)
-        self._app: flask.Flask = base.get(APP) or _remember(base, app)
-        self._sessions = sessions
-        self._socket = socket
-        self._outer: Any = None
-        environ = base.copy()
-        environ[SOCKET] = socket
-        environ["flask.app"] = self._app  # applications that are behind Flask-SocketIO find theirs there
-        self._context: Any = self._app.request_context(environ)
-        request: Any = self._context.request
-        request.sid = socket.sid
-        request.namespace = socket.namespace
-        request.recovered = socket.recovered
-        request.event = {"message": event, "args": args}
-
-    def enter(self, handler: Handler) -> Exception | None:
-        """Pushes the context, opens the session, and asks what the handler wants asked before; returns its failure."""
-        context = self._context
-        self._sessions.before(context, self._base)
-        if flask.has_app_context():  # the program was started inside of one: ``g`` shall be this event's all the same
-            self._outer = self._app.app_context()
-            self._outer.push()
-        try:
-            context.push()
-            self._sessions.opened(context, self._base)
-        except BaseException as error:
-            self._teardown(error)
-            raise
-        check = getattr(_plain(handler), CHECK, None)
-        if check is not None:
-            try:
-                flask.request.environ[CHECKED] = (check, bool(check()))
-            except Exception as failure:
-                return failure
-        return None
-
-    def leave(self, error: BaseException | None) -> None:
-        """Saves the session unless the handler failed, and runs the teardown functions."""
-        try:
-            if error is None:
-                self._sessions.after(self._app, self._base)
-        except BaseException as failure:
-            error = failure
-            raise
-        finally:
-            self._teardown(error)
-
-    def _teardown(self, error: BaseException | None) -> None:
-        for context in (self._context, self._outer):
-            if context is None:
-                continue
-            try:
-                context.pop(error)
-            except Exception:
-                _log.exception(
-                    "a teardown function failed behind an event: namespace %s, sid %s",
-                    self._socket.namespace,
-                    self._socket.sid,
-                )
-
-
-def _remember(base: dict[str, Any], app: Callable[[], flask.Flask]) -> flask.Flask:
-    """The door does not know the application: this connection stays with the one that it begins with."""
-    found: flask.Flask = base.setdefault(APP, base.get("flask.app") or app())
-    return found
-
-
-def _task(inside: contextvars.Context, handler: Handler, *args: object) -> asyncio.Task[object]:
+def _task(inside: contextvars.Context, coroutine: object) -> asyncio.Task[object]:
     """An ``async def`` handler, started in the context that its surroundings were set up in."""
-    return asyncio.get_running_loop().create_task(cast(Any, handler.function(*args)), context=inside)
+    return asyncio.get_running_loop().create_task(cast(Any, coroutine), context=inside)
 
 
 def _class_error(handler: Handler) -> ErrorHandler | None:
     """The method ``error`` of the Namespace whose method the handler is."""
-    instance = getattr(_plain(handler), "__self__", None)
+    instance = getattr(plain(handler), "__self__", None)
     if not isinstance(getattr(instance, "namespace", None), str):
         return None
     found = getattr(instance, "error", None)
@@ -315,13 +270,6 @@ def refusal(error: Exception) -> Refused | None:
     return None
 
 
-def base_environ(handshake: Handshake) -> dict[str, Any]:
-    """The environ of a connection, made when it is first needed."""
-    if not isinstance(handshake.extra, dict):
-        handshake.extra = environ_of(handshake)
-    return handshake.extra
-
-
 # --- callbacks ---------------------------------------------------------------------------------------------------
 
 
@@ -346,12 +294,4 @@ def owned(callback: Callable[..., object] | None) -> Callable[..., object] | Non
 
 def _owner(handler: Handler, socket: Socket, event: str) -> Socket:
     """Whose context a handler gets."""
-    return cast(Socket, getattr(_plain(handler), _OWNER, socket)) if event == "ack" else socket
-
-
-def _plain(handler: Handler) -> Callable[..., object]:
-    """The function itself, where some of its arguments are given already."""
-    function = handler.registered
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
+    return cast(Socket, getattr(plain(handler), _OWNER, socket)) if event == "ack" else socket

@@ -25,7 +25,7 @@ from flask.testing import EnvironBuilder
 from truesocket.codec.socketio import PacketType, SocketPacket
 from truesocket.core.ports import Handshake
 from truesocket.errors import Refused, UsageError
-from truesocket.flask.environ import _PROBE, environ_of, install_gate
+from truesocket.flask.environ import _PROBE, install_gate, kept
 from truesocket.testing.client import AsyncClient, Event
 from truesocket.testing.line import Headers, Query
 from truesocket.testing.watch import is_here
@@ -56,9 +56,7 @@ class _Connection(AsyncClient):
 
     def prepared(self, handshake: Handshake) -> None:
         """The handlers of this client run in the application that the test named."""
-        if not isinstance(handshake.extra, dict):
-            handshake.extra = environ_of(handshake)
-        handshake.extra["flask.app"] = self._owner.app
+        kept(handshake)["flask.app"] = self._owner.app
 
     def packet_came(self, packet: SocketPacket) -> None:
         super().packet_came(packet)
