@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 import pytest
+from hypercorn.protocol.ws_stream import WSStream
+from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from tests.support.loopback import on_loop, until
 from truesocket import ASGIApp, Server
 from truesocket.browser import asset
 from truesocket.codec.engineio import PING, EnginePacket
 from truesocket.codec.parcel import Parcel
-from truesocket.doors.asgi import _HIGH_WATER, AsgiLink
+from truesocket.doors.asgi import _HIGH_WATER, AsgiLink, _stepped
 
 
 class Host:
@@ -21,10 +25,18 @@ class Host:
         self.sent: list[dict] = []
         self.writable = asyncio.Event()
         self.writable.set()
+        self.fails = False
+        self.given_up = 0
         self.task = asyncio.ensure_future(app(scope, self.inbox.get, self.send))
 
     async def send(self, message) -> None:
-        await self.writable.wait()
+        try:
+            await self.writable.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        if self.fails:
+            raise OSError("the connection is gone")
         self.sent.append(message)
 
     @property
@@ -237,9 +249,19 @@ class Link(Host):
         return self
 
 
+class SteppedLink(Link):
+    """The same on a host whose ``send`` is called with no task around it, as its module says."""
+
+    __module__ = "uvicorn.protocols.websockets.played"
+
+
+BOTH = pytest.mark.parametrize("kind", [Link, SteppedLink])
+
+
+@BOTH
 @on_loop
-async def test_link_writes_in_order():
-    host = await Link.made()
+async def test_link_writes_in_order(kind):
+    host = await kind.made()
     host.link.send(Parcel('2["a"]', (b"x",)))
     host.link.send_packet(EnginePacket(PING))
     await until(lambda: len(host.sent) == 3)
@@ -249,9 +271,10 @@ async def test_link_writes_in_order():
     assert host.ears.heard == ["lost: transport close"]
 
 
+@BOTH
 @on_loop
-async def test_link_is_not_writable_while_the_host_is_slow():
-    host = await Link.made()
+async def test_link_is_not_writable_while_the_host_is_slow(kind):
+    host = await kind.made()
     host.writable.clear()
     parcel = Parcel('2["' + "x" * 10_000 + '"]')
     count = 0
@@ -269,9 +292,10 @@ async def test_link_is_not_writable_while_the_host_is_slow():
     host.task.cancel()
 
 
+@BOTH
 @on_loop
-async def test_link_closes_behind_what_was_sent():
-    host = await Link.made()
+async def test_link_closes_behind_what_was_sent(kind):
+    host = await kind.made()
     host.link.send(Parcel('2["last words"]'))
     host.link.close(1000, "a reason " * 100)
     host.link.close(1001, "twice")
@@ -283,9 +307,10 @@ async def test_link_closes_behind_what_was_sent():
     host.task.cancel()
 
 
+@BOTH
 @on_loop
-async def test_link_pauses_reading():
-    host = await Link.made()
+async def test_link_pauses_reading(kind):
+    host = await kind.made()
     host.inbox.put_nowait({"type": "websocket.receive", "text": "one"})
     await until(lambda: host.ears.heard == ["one"])
     host.link.pause()
@@ -298,9 +323,10 @@ async def test_link_pauses_reading():
     host.task.cancel()
 
 
+@BOTH
 @on_loop
-async def test_link_refuses_what_is_too_large():
-    host = await Link.made()
+async def test_link_refuses_what_is_too_large(kind):
+    host = await kind.made()
     host.inbox.put_nowait({"type": "websocket.receive", "bytes": b"x" * 101, "text": None})
     host.inbox.put_nowait({"type": "websocket.receive", "bytes": b"x" * 100, "text": None})
     await until(lambda: host.sent)
@@ -311,17 +337,19 @@ async def test_link_refuses_what_is_too_large():
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, "close"), (1001, "close"), (1005, "close"), (1006, "close"), (1002, "error")]
 )
+@BOTH
 @on_loop
-async def test_link_tells_why_it_ended(code, reason):
-    host = await Link.made()
+async def test_link_tells_why_it_ended(kind, code, reason):
+    host = await kind.made()
     host.inbox.put_nowait({"type": "websocket.disconnect", "code": code})
     await host.task
     assert host.ears.heard == [f"lost: transport {reason}"]
 
 
+@BOTH
 @on_loop
-async def test_link_is_lost_when_the_host_cancels_it():
-    host = await Link.made()
+async def test_link_is_lost_when_the_host_cancels_it(kind):
+    host = await kind.made()
     await asyncio.sleep(0)
     host.task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -329,16 +357,90 @@ async def test_link_is_lost_when_the_host_cancels_it():
     assert host.ears.heard == ["lost: transport close"]
 
 
+@BOTH
 @on_loop
-async def test_link_survives_a_host_that_cannot_send():
-    host = await Link.made()
-
-    async def broken(message):
-        raise OSError("the connection is gone")
-
-    host.link._send = broken
+async def test_link_survives_a_host_that_cannot_send(kind):
+    host = await kind.made()
+    host.fails = True
     host.link.send(Parcel('2["a"]'))
     await asyncio.sleep(0.01)
     host.inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
     await host.task
     assert host.ears.heard == ["lost: transport close"]
+
+
+@on_loop
+async def test_host_that_need_not_wait_gets_the_message_at_once():
+    host = await SteppedLink.made()
+    host.link.send(Parcel('2["a"]'))
+    assert [message["text"] for message in host.sent] == ['42["a"]']
+    other = await Link.made()
+    other.link.send(Parcel('2["a"]'))
+    assert not other.sent, "an unknown host's send ran in whatever task there was"
+    await until(lambda: other.sent)
+    host.task.cancel()
+    other.task.cancel()
+
+
+@BOTH
+@on_loop
+async def test_link_keeps_the_order_where_the_host_waits_and_goes_on(kind):
+    host = await kind.made()
+    names = [f'42["{number}"]' for number in range(40)]
+    for number, name in enumerate(names):
+        if number % 10 == 3:
+            host.writable.clear()
+        if number % 10 == 7:
+            host.writable.set()  # those that waited are not out yet
+        host.link.send(Parcel(name[1:]))
+        if number % 10 == 9:
+            await asyncio.sleep(0)
+    await until(lambda: len(host.sent) == len(names))
+    assert [message["text"] for message in host.sent] == names
+    host.task.cancel()
+
+
+@BOTH
+@on_loop
+async def test_link_that_ends_gives_up_what_the_host_has_begun(kind):
+    host = await kind.made()
+    host.writable.clear()
+    host.link.send(Parcel('2["a"]'))
+    host.link.send(Parcel('2["b"]'))
+    await asyncio.sleep(0.01)
+    host.inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await host.task
+    await until(lambda: host.given_up == 1)
+    host.writable.set()
+    await asyncio.sleep(0.01)
+    assert not host.sent
+
+
+@BOTH
+@on_loop
+async def test_link_survives_a_host_that_fails_behind_its_wait(kind):
+    host = await kind.made()
+    host.writable.clear()
+    host.fails = True
+    host.link.send(Parcel('2["a"]'))
+    host.link.send(Parcel('2["b"]'))
+    host.writable.set()
+    await asyncio.sleep(0.01)
+    assert not host.sent
+    host.inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await host.task
+    assert host.ears.heard == ["lost: transport close"]
+
+
+def test_known_hosts_are_recognized_and_layers_around_them_are_not():
+    known = AutoWebSocketsProtocol.__new__(AutoWebSocketsProtocol).send
+    assert _stepped(known) == known
+    assert _stepped(WSProtocol.__new__(WSProtocol).send) is not None
+    assert _stepped(WSStream.__new__(WSStream).app_send) is not None
+
+    async def layer(message):
+        async with asyncio.timeout(1):
+            await known(message)
+
+    assert _stepped(layer) is None
+    assert _stepped(partial(layer)) is None

@@ -1,19 +1,20 @@
 """Any ASGI server: HTTP requests become polling turns, WebSocket messages go to a peer, the rest to the application.
 
 The host frames WebSockets itself, so this door joins the staircase at the Engine.IO layer.  A host's ``send`` is a
-coroutine: one task per client writes what waits, and only while something waits.
+coroutine that hardly ever waits: with the hosts of which that is known it runs on the spot, and only what does wait
+becomes a task.  With others, one task per client writes what waits, and only while something waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from typing import Any, cast
 
 from truesocket.codec import engineio
 from truesocket.codec.engineio import EnginePacket
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 from truesocket.core.admission import Denied
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
@@ -34,6 +35,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Bytes handed to the host at most before the client's outbox takes over.
 _HIGH_WATER = 64 * 1024
+#: Hosts whose ``send`` of a message does not mind in which task it runs: no timeout and no cancel scope in it.
+_STEPPED = ("uvicorn.protocols.websockets.", "hypercorn.protocol.")
 
 
 class ASGIApp:
@@ -179,11 +182,12 @@ class ASGIApp:
 class AsgiLink:
     """A WebSocket that the host frames; a :class:`~truesocket.session.engine.Link`."""
 
-    __slots__ = ("_closing", "_engine", "_flusher", "_readable", "_send", "_size", "_waiting", "writable")
+    __slots__ = ("_closing", "_engine", "_flusher", "_readable", "_send", "_size", "_step", "_waiting", "writable")
 
     def __init__(self, engine: Engine, send: Send) -> None:
         self._engine = engine
         self._send = send
+        self._step = _stepped(send)
         self._waiting: deque[str | bytes] = deque()
         self._size = 0
         self._flusher: asyncio.Task[None] | None = None
@@ -211,7 +215,8 @@ class AsgiLink:
         """Hands on messages; returns why the connection ended."""
         limit = self._engine.max_payload
         while True:
-            await self._readable.wait()
+            if not self._readable.is_set():
+                await self._readable.wait()
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 code = event.get("code", 1005)
@@ -223,7 +228,7 @@ class AsgiLink:
                 continue
             self._engine.received_on(self, message)
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcels) -> None:
         for message in parcel.messages(self._engine.revision):
             self._put(message)
 
@@ -247,26 +252,34 @@ class AsgiLink:
     def _put(self, message: str | bytes) -> None:
         if self._closing is not None:
             return
-        self._waiting.append(message)
+        begun: _Begun | None = None
+        if self._flusher is not None or self._step is None:
+            self._waiting.append(message)
+        else:  # 1.8 instead of 3.4 us per delivery with a task, the host's own work left out
+            sending = self._step(_event(message))
+            try:
+                begun = _Begun(sending, sending.send(None), len(message))
+            except Exception:  # StopIteration: it is written; else the host has lost the connection, as in `_write`
+                return
         self._size += len(message)
         if self._size > _HIGH_WATER:
             self.writable = False
-        self._flush()
+        self._flush(begun)
 
-    def _flush(self) -> None:
+    def _flush(self, begun: _Begun | None = None) -> None:
         if self._flusher is None:
-            self._flusher = asyncio.get_running_loop().create_task(self._write())
+            self._flusher = asyncio.get_running_loop().create_task(self._write(begun))
 
-    async def _write(self) -> None:
+    async def _write(self, begun: _Begun | None) -> None:
+        """All that waits, behind what has ``begun``."""
         try:
+            if begun is not None:
+                await begun
+                self._written(begun.size)
             while self._waiting:
                 message = self._waiting.popleft()
-                kind = "text" if isinstance(message, str) else "bytes"
-                await self._send({"type": "websocket.send", kind: message})
-                self._size -= len(message)
-                if not self.writable and self._closing is None and self._size <= _HIGH_WATER // 2:
-                    self.writable = True
-                    self._engine.writable(self)
+                await self._send(_event(message))
+                self._written(len(message))
             if self._closing is not None:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": code, "reason": reason[:100]})
@@ -274,6 +287,41 @@ class AsgiLink:
             self._waiting.clear()
         finally:
             self._flusher = None
+
+    def _written(self, size: int) -> None:
+        self._size -= size
+        if not self.writable and self._closing is None and self._size <= _HIGH_WATER // 2:
+            self.writable = True
+            self._engine.writable(self)
+
+
+class _Begun(Generator[object, None, None]):
+    """A coroutine that was begun without a task and waits for ``awaited``: a task that awaits this goes on with it."""
+
+    def __init__(self, coroutine: Coroutine[object, None, None], awaited: object, size: int) -> None:
+        self.size = size
+        self._coroutine = coroutine
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self
+
+    def send(self, value: None) -> object:
+        awaited, self._awaited = self._awaited, None
+        return self._coroutine.send(value) if awaited is None else awaited
+
+    def throw(self, *error: Any) -> object:
+        return self._coroutine.throw(*error)
+
+
+def _stepped(send: Send) -> Callable[[MutableMapping[str, Any]], Coroutine[object, None, None]] | None:
+    """``send``, where it may be begun without a task: the host's own, with no layer of an application around it."""
+    host = type(getattr(send, "__self__", None)).__module__
+    return cast(Any, send) if host.startswith(_STEPPED) else None
+
+
+def _event(message: str | bytes) -> dict[str, str | bytes]:
+    return {"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message}
 
 
 def _door_beside(receive: Receive) -> str:
