@@ -1,5 +1,7 @@
 """The handshake: what a client's first request said."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from tests.support.loopback import handshake
@@ -26,3 +28,10 @@ def test_repeated_headers_and_keys():
     assert found.header("nothing", "default") == "default"
     assert found.args() == {"a": "2", "b": ""}
     assert found.host == "here"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "a", "=", "&", "a=b=c&&d", "a=%41+b&c", "a=+", "a;b=1", "EIO=4&transport=websocket"]
+)
+def test_the_query_is_read_as_everywhere(query):
+    assert handshake(query).args() == dict(parse_qsl(query, keep_blank_values=True))

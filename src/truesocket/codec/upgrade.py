@@ -11,10 +11,9 @@ import re
 from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from hashlib import sha1
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from truesocket.errors import UpgradeError
@@ -28,15 +27,36 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _BLANK_LINE: Final = b"\r\n\r\n"
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE: Final = re.compile(rf"({_TOKEN}) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9]\.[0-9])")
-_HEADER_LINE: Final = re.compile(rf"({_TOKEN}):([^\x00\r\n]*)")
 _HEADER_NAME: Final = re.compile(_TOKEN)
 _UNSAFE: Final = re.compile(r"[\x00\r\n]")
 _AUTHORITY: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 _WHITE_SPACE: Final = " \t"
+_UNREADABLE: Final = "a header line of the request cannot be read"
+_SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+#: Names that most heads have, as they are written and in lower case: known ones need no look at their characters.
+_NAMES: Final = {
+    written: name.lower()
+    for name in (
+        *("Host", "Upgrade", "Connection", "Origin", "Cookie", "User-Agent", "Accept", "Pragma", "Cache-Control"),
+        *("Accept-Encoding", "Accept-Language", "Referer", "DNT", "Priority", "Authorization", "X-Real-IP"),
+        *("Sec-WebSocket-Version", "Sec-WebSocket-Key", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"),
+        *("Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-GPC"),
+        *("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port"),
+    )
+    for written in (name, name.lower())
+}
+#: Values that most heads have: one text for all clients, where each would keep 60 bytes and more of its own.
+_VALUES: Final = {
+    value: value
+    for value in (
+        *("websocket", "Upgrade", "upgrade", "keep-alive, Upgrade", "13", "no-cache", "*/*", "empty", "same-origin"),
+        *("gzip, deflate", "gzip, deflate, br", "gzip, deflate, br, zstd", "permessage-deflate"),
+        *("permessage-deflate; client_max_window_bits", "same-site", "cross-site", "1", "1.1"),
+    )
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The head of an HTTP request.
 
     ``target`` is as it was sent, ``path`` its percent-decoded path, ``query`` what stands behind ``?``, not decoded;
@@ -69,21 +89,33 @@ def parse_head(data: bytes | bytearray) -> Head | None:
         if len(data) >= MAX_HEAD:
             raise UpgradeError(f"the request head is longer than {MAX_HEAD} bytes", http_status=431)
         return None
-    request_line, *header_lines = data[:end].decode("latin-1").split("\r\n")
+    text = data[:end].decode("latin-1")
+    request_line, *header_lines = text.split("\r\n")
     match = _REQUEST_LINE.fullmatch(request_line)
     if match is None:
         raise UpgradeError("the request line is not HTTP/1")
+    line_ends = len(header_lines)
+    if "\0" in text or text.count("\r") != line_ends or text.count("\n") != line_ends:
+        raise UpgradeError(_UNREADABLE)
     method, target, version = match.groups()
-    path, _, query = _AUTHORITY.sub("", target).partition("?")
+    path, _, query = (target if target[0] == "/" else _AUTHORITY.sub("", target)).partition("?")
     headers = [_parse_header(line) for line in header_lines]
-    return Head(method, target, unquote(path) or "/", query, version, headers, end + len(_BLANK_LINE))
+    return Head(
+        method, target, unquote(path) or "/", query, _VALUES.get(version, version), headers, end + len(_BLANK_LINE)
+    )
 
 
 def _parse_header(line: str) -> tuple[str, str]:
-    match = _HEADER_LINE.fullmatch(line)
-    if match is None:
-        raise UpgradeError("a header line of the request cannot be read")
-    return match[1].lower(), match[2].strip(_WHITE_SPACE)
+    written, colon, value = line.partition(":")
+    name = _NAMES.get(written)
+    if name is None:
+        if _HEADER_NAME.fullmatch(written) is None:
+            raise UpgradeError(_UNREADABLE)
+        name = written.lower()
+    if not colon:
+        raise UpgradeError(_UNREADABLE)
+    value = value.strip(_WHITE_SPACE)
+    return name, _VALUES.get(value, value)
 
 
 def check(method: str, version: str, get: Callable[[str], str]) -> str:
@@ -119,7 +151,8 @@ def check(method: str, version: str, get: Callable[[str], str]) -> str:
 
 
 def _has_token(value: str, token: str) -> bool:
-    return any(part.strip().lower() == token for part in value.split(","))
+    value = value.lower()
+    return value == token or any(part.strip() == token for part in value.split(","))
 
 
 def _is_key(key: str) -> bool:
@@ -139,10 +172,7 @@ def answer(key: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:
 
     Raises ``ValueError`` for a header that cannot be sent.
     """
-    return _build_head(
-        "HTTP/1.1 101 Switching Protocols",
-        (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept(key)), *headers),
-    )
+    return _SWITCHING + _build_head(f"Sec-WebSocket-Accept: {accept(key)}", headers)
 
 
 def refusal(

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from truesocket.core.config import Config
@@ -36,8 +37,7 @@ _ILLEGAL = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _POLLING_ON_WEBSOCKET = "a WebSocket request with transport=polling"
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """A request that may go on.  ``sid`` is ``None`` where it opens a session."""
 
     transport: str
@@ -232,6 +232,8 @@ def through_proxies(handshake: Handshake, trusted: Iterable[str]) -> Handshake:
     Believes ``X-Forwarded-For`` (the last address in it that is no trusted proxy), ``-Proto`` and ``-Host``; from
     anybody else these headers mean nothing.
     """
+    if not any(name.startswith("x-forwarded-") for name, _ in handshake.headers):
+        return handshake  # most clients of most servers
     nets = tuple(trusted)
     client, scheme = handshake.client, handshake.scheme
     hops = [hop.strip() for hop in handshake.header("x-forwarded-for").split(",") if hop.strip()]

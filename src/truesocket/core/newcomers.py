@@ -3,7 +3,8 @@
 Two questions are asked of a newcomer: has it joined a namespace (else it is closed after ``connect_timeout``), and has
 it got its WebSocket (else the log says that it stayed on long-polling, and why)?
 
-What waits for its second look is a sid, 150 bytes or so: a client that has left meanwhile is held by nobody.
+What waits for its second look is a sid: a client that has left meanwhile is held by nobody.  Those who came in the same
+tick of the clock wait together.
 """
 
 from __future__ import annotations
@@ -27,22 +28,25 @@ class Newcomers:
 
     def __init__(self, peers: Mapping[str, Peer[Handshake]], *checks: tuple[float, _Check]) -> None:
         self._peers = peers
-        self._queues: list[tuple[float, _Check, deque[tuple[float, str]]]] = [
+        self._queues: list[tuple[float, _Check, deque[tuple[float, list[str]]]]] = [
             (delay, check, deque()) for delay, check in checks
         ]
 
     def add(self, sid: str, now: float) -> None:
         """A peer has just come in."""
         for delay, _, queue in self._queues:
-            queue.append((now + delay, sid))
+            if not queue or queue[-1][0] != now + delay:
+                queue.append((now + delay, []))
+            queue[-1][1].append(sid)
 
     def look(self, now: float) -> None:
         """Asks whoever is due, and still here."""
         for _, check, queue in self._queues:
             while queue and queue[0][0] <= now:
-                peer = self._peers.get(queue.popleft()[1])
-                if peer is not None:
-                    check(peer)
+                for sid in queue.popleft()[1]:
+                    peer = self._peers.get(sid)
+                    if peer is not None:
+                        check(peer)
 
     def clear(self) -> None:
         """Forgets everybody."""

@@ -54,12 +54,23 @@ class Handshake:
 
     def header(self, name: str, default: str = "") -> str:
         """The value of a header (``name`` in lower case); repeated ones joined with ``", "``."""
-        values = [value for key, value in self.headers if key == name]
-        return ", ".join(values) if values else default
+        found: str | None = None
+        for key, value in self.headers:
+            if key == name:
+                found = value if found is None else f"{found}, {value}"
+        return default if found is None else found
 
     def args(self) -> dict[str, str]:
         """The query as a dict; of repeated keys the last value."""
-        return dict(parse_qsl(self.query, keep_blank_values=True))
+        query = self.query
+        if "%" in query or "+" in query:
+            return dict(parse_qsl(query, keep_blank_values=True))
+        found: dict[str, str] = {}  # nothing is escaped: a fifth of the time, and each request asks several times
+        for part in query.split("&"):
+            if part:
+                name, _, value = part.partition("=")
+                found[name] = value
+        return found
 
     def cookies(self) -> dict[str, str]:
         """The cookies that came with it, as they are in the header; of repeated names the first (RFC 6265, 5.4)."""
@@ -139,6 +150,8 @@ class Surroundings(Protocol):
     ``begin`` is called once, right in front of the handler's first line: the handlers of one client begin in the order
     of their events, however long their surroundings take.
     """
+
+    begins_at_once: bool  #: whether nothing is awaited in front of an ``async def`` handler but ``begin``
 
     def call(
         self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...], begin: Callable[[], object]

@@ -62,7 +62,8 @@ class Door(asyncio.Protocol):
     """Answers one upgrade request, then steps aside.
 
     uvicorn sets it as the transport's protocol *behind* the call that brings the request, so what follows is forwarded
-    until the next turn of the loop, when the protocol that took over is set in its place.
+    until the next turn of the loop, when the protocol that took over is set in its place.  ``doors/http.py`` sets it
+    first, and :meth:`enter` brings the request.
     """
 
     #: How the start-up line calls it (``doors/asgi.py``).
@@ -120,6 +121,12 @@ class Door(asyncio.Protocol):
 
     # --- the request -----------------------------------------------------------------------------------------------
 
+    def enter(self, entrance: Entrance, head: Head, data: bytes) -> None:
+        """A request of ours, which :func:`read_upgrade` has found at the begin of ``data``."""
+        self._early.append(data)
+        entrance.start("uvicorn")
+        self._open(entrance, head)
+
     def _request(self, data: bytes) -> None:
         try:
             head = upgrade.parse_head(data)
@@ -175,13 +182,18 @@ class Door(asyncio.Protocol):
         if stream is None:
             return
         self._hand_over(stream)
-        for data in self._early[1:]:
-            stream.data_received(data)
+        first, *later = self._early
+        for data in (first[head.end :], *later):
+            if data:
+                stream.data_received(data)
         self._early = []
 
     def _hand_over(self, protocol: asyncio.Protocol) -> None:
         self._next = protocol
-        asyncio.get_running_loop().call_soon(self._transport.set_protocol, protocol)
+        if self._transport.get_protocol() is self:
+            self._transport.set_protocol(protocol)
+        else:
+            asyncio.get_running_loop().call_soon(self._transport.set_protocol, protocol)
 
     def _refuse(self, answer: bytes) -> None:
         self._connections.discard(self)
@@ -204,6 +216,30 @@ class Door(asyncio.Protocol):
             http_version=head.version,
             peer_address=client[0],
         )
+
+
+def read_upgrade(config: uvicorn.Config, data: bytes) -> tuple[Entrance, Head] | None:
+    """The request for one of our WebSockets that ``data`` begins with, and the way in.
+
+    ``None`` where it is anything else, or anything but plain: then it goes uvicorn's way, to whatever end.
+    """
+    if not data.startswith(b"GET ") or b"transport=websocket" not in data:
+        return None
+    door = config.ws_protocol_class
+    entrance = find_entrance(config)
+    if not (isinstance(door, type) and issubclass(door, Door)) or entrance is None:
+        return None
+    try:
+        head = upgrade.parse_head(data)
+    except UpgradeError:
+        return None
+    if head is None or head.version != "1.1" or not entrance.is_ours(_path(head, config.root_path)):
+        return None
+    said = dict(head.headers)  # of a repeated one the last, as uvicorn has it
+    if "content-length" in said or "transfer-encoding" in said:
+        return None
+    wants = said.get("upgrade", "").lower() == "websocket" and "upgrade" in said.get("connection", "").lower()
+    return (entrance, head) if wants else None
 
 
 def _path(head: Head, root_path: str) -> str:
