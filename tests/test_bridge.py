@@ -62,6 +62,34 @@ def steps(log, name, count):
 # --- on the loop ------------------------------------------------------------------------------------------------------
 
 
+def test_a_command_takes_the_next_one_along_where_that_fits():
+    async def scene():
+        bridge, log = bound(), []
+
+        def small(number):
+            return number < 10
+
+        def numbers(number):
+            log.append((number, bridge.take_next(numbers, small)))
+
+        def whole():
+            """Has a part that is the next command, too; what comes behind the whole must not come into it."""
+            numbers(5)
+            log.append("whole")
+
+        def burst():
+            for command in (1, 2, 30, 3, whole, 4):
+                bridge.post(*((command,) if callable(command) else (numbers, command)), weight=7)
+
+        bridge.post(burst)
+        assert bridge._waiting == 42
+        await until(lambda: not bridge._fifo)
+        assert bridge._waiting == 0
+        return log
+
+    assert run(scene()) == [(1, (2,)), (30, (3,)), (5, None), "whole", (4, None)]
+
+
 def test_on_the_loop_a_command_runs_at_once():
     async def scene():
         bridge, log = bound(), []

@@ -153,7 +153,7 @@ class Bridge:
         self._waiting = 0  # bytes in the FIFO
         self._woken = False
         self._rest: Iterator[object] | None = None  # the command that goes on in the next turn
-        self._running = False
+        self._current: object = None  # the command that runs, or its rest
         self._lock = threading.Lock()
         self._below = threading.Condition(self._lock)
         self._opens: asyncio.Event | None = None
@@ -197,7 +197,7 @@ class Bridge:
     def post(self, command: Callable[..., Step], *args: object, weight: int = 0) -> Awaitable[None]:
         """Gives a command; ``weight`` is the memory it holds while it waits, in bytes.  Returns at once on the loop."""
         if self._thread == threading.get_ident():
-            if not self._running and self._rest is None and not self._fifo:
+            if self._current is None and self._rest is None and not self._fifo:
                 self._run(command, args)
                 return DONE
             return self._post_on_loop(command, args, weight)
@@ -217,6 +217,22 @@ class Bridge:
         except RuntimeError:  # the loop has just been closed
             self.release()
         return DONE
+
+    def take_next(self, command: Callable[..., Step], fits: Callable[..., bool]) -> tuple[object, ...] | None:
+        """The arguments of the command that is next in the FIFO, which is taken out of it: it is done along with this.
+
+        For ``command``, while it runs.  ``None`` where the next one is another, where its arguments do not fit, and
+        where ``command`` is only a part of what runs: it would overtake the rest of that.
+        """
+        with self._lock:
+            if not self._fifo or self._current != command:
+                return None
+            following, args, weight = self._fifo[0]
+            if following != command or not fits(*args):
+                return None
+            self._fifo.popleft()
+            self._waiting -= weight
+            return args
 
     def ask(self, question: Callable[..., T], *args: object) -> Reply[T]:
         """Asks something that is answered on the loop, behind the commands given before."""
@@ -269,14 +285,14 @@ class Bridge:
 
     def _run(self, command: Callable[..., Step], args: tuple[object, ...]) -> bool:
         """Runs a command; ``True`` where it is a long one that goes on in the next turn."""
-        self._running = True
+        self._current = command
         try:
             rest = command(*args)
         except Exception:
             _log.exception("a command failed; this is a bug in truesocket, please report it")
             rest = None
         finally:
-            self._running = False
+            self._current = None
         if rest is None or not self._step(rest):
             return False
         self._keep_going()
@@ -285,7 +301,7 @@ class Bridge:
     def _step(self, rest: Iterator[object]) -> bool:
         """One step of a long command; ``True`` while there is more to do."""
         self._rest = rest
-        self._running = True
+        self._current = rest
         try:
             next(rest)
         except StopIteration:
@@ -294,7 +310,7 @@ class Bridge:
             _log.exception("a command failed; this is a bug in truesocket, please report it")
             self._rest = None
         finally:
-            self._running = False
+            self._current = None
         return self._rest is not None
 
     def _keep_going(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from truesocket.codec import engineio, frames
 from truesocket.codec.engineio import MESSAGE, EnginePacket
 from truesocket.codec.frames import Frame, Opcode
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Bundle, Parcel
 
 PLAIN = '2["news",1]'
 FOREIGN = '2["news","€😀"]'
@@ -113,3 +113,17 @@ def test_all_transports_carry_the_same(text, attachments, revision):
     assert [data for _, data in over_websocket[1:]] == [data for _, data in over_polling[1:]] == attachments
     for packets in (over_websocket, over_polling):
         assert json.loads(packets[0].data[1:]) == json.loads(json.dumps(["say", text]))
+
+
+@pytest.mark.parametrize("revision", [3, 4])
+def test_a_bundle_is_its_parcels_one_behind_the_other(revision):
+    parcels = [Parcel(PLAIN), Parcel(BINARY, (b"\x00",)), Parcel(FOREIGN), Parcel('2["long","' + "x" * 2000 + '"]')]
+    bundle = Bundle(parcels)
+    assert bundle.frames(revision) == b"".join(parcel.frames(revision) for parcel in parcels)
+    assert bundle.messages(revision) == tuple(text for parcel in parcels for text in parcel.messages(revision))
+    for bits in (9, 15):
+        together = bundle.deflated(revision, bits, 100)
+        assert together == b"".join(parcel.deflated(revision, bits, 100) for parcel in parcels)
+        assert bundle.deflated(revision, bits, 100) is together
+    assert bundle.frames(revision) is bundle.frames(revision)
+    assert bundle.messages(revision) is bundle.messages(revision)

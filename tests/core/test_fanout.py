@@ -183,3 +183,96 @@ async def test_snapshot_is_taken_when_the_command_starts():
         await until(lambda: newcomer.packets)
         assert newcomer.events == []
         assert server.by_sid[newcomer.sid()].state is SocketState.CONNECTED
+
+
+# --- written together -------------------------------------------------------------------------------------------------
+
+
+def told(server: Server, tell) -> None:
+    """What ``tell()`` gives comes behind another command, and so waits in the FIFO."""
+    server.tell(lambda: tell())
+
+
+@on_loop
+async def test_a_burst_to_the_same_clients_is_written_together():
+    server = Server()
+    async with serving(server):
+        clients = await three(server)
+        writes = [len(client.link.writes) for client in clients]
+
+        def burst():
+            for number in range(5):
+                server.emit("news", number, to="red", skip="blue")
+
+        told(server, burst)
+        await until(lambda: len(clients[A].events) == 5)
+        assert [event[1] for event in clients[A].events] == [0, 1, 2, 3, 4]
+        assert len(clients[A].link.writes) == writes[A] + 1
+        assert clients[B].events == clients[C].events == []
+
+
+@on_loop
+async def test_whatever_differs_is_not_written_together():
+    server = Server(namespaces=["/", "/chat"])
+    async with serving(server):
+        clients = await three(server)
+        sid = clients[B].sid()
+        await clients[B].joined("/chat")
+        answers = []
+
+        def burst():
+            server.emit("all", 1)
+            server.emit("all", 2)
+            server.emit("red", 3, to="red")
+            server.emit("all", 4)
+            server.leave(sid, "red")
+            server.emit("red", 5, to="red")
+            server.emit("chat", 6, namespace="/chat")
+            server.emit("asked", 7, callback=lambda *args: answers.append(args))
+            server.emit("position", 8, volatile=True)
+            server.emit("position", 9, volatile=True)
+            server.emit("all", 10)
+            server.emit("last", 11, skip=sid)
+
+        told(server, burst)
+        await until(lambda: clients[A].events and clients[A].events[-1] == ["last", 11])
+        assert [event[1] for event in clients[A].events] == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11]
+        assert [event[1] for event in clients[B].events] == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+        assert [len(write) for write in clients[A].link.writes if len(write) > 1] == [2]
+
+
+@on_loop
+async def test_together_means_64_kib_at_most():
+    server = Server()
+    async with serving(server):
+        client = Client(server)
+        await client.joined()
+
+        def burst():
+            for number in range(6):
+                server.emit("news", number, "x" * 25_000)
+
+        told(server, burst)
+        await until(lambda: len(client.events) == 6)
+        assert [len(write) for write in client.link.writes if write[0].text.startswith("2")] == [2, 2, 2]
+
+
+@on_loop
+async def test_each_waits_by_itself_where_the_client_does_not_read():
+    server = Server(outbox_bytes=100, overflow="drop_oldest")
+    async with serving(server):
+        client = Client(server)
+        await client.joined()
+        client.link.writable = False
+
+        def burst():
+            for number in range(5):
+                server.emit("news", number, "x" * 20)
+
+        told(server, burst)
+        await asyncio.sleep(0.01)
+        client.link.writable = True
+        client.engine.writable(client.link)
+        kept = [event[1] for event in client.events]
+        assert kept == [0, 1, 2, 3, 4][-len(kept) :]
+        assert 0 < len(kept) < 5

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from truesocket.core import pool as pools
 from truesocket.core.pool import Pool
 from truesocket.errors import Disconnected
 
@@ -100,6 +101,102 @@ def test_a_full_pool_without_anybody_to_tell(gate):
     assert not future.done()
     gate.set()
     assert future.result(GRACE) == 7
+
+
+# --- patience ---------------------------------------------------------------------------------------------------------
+
+
+class Later:
+    """``later`` of a patient pool: the looks that it asks for, to be taken by hand."""
+
+    def __init__(self, can=True):
+        self.can, self.looks = can, []
+
+    def __call__(self, delay, function):
+        if self.can:
+            self.looks.append(function)
+        return self.can
+
+
+@pytest.fixture
+def endless_patience(monkeypatch):
+    monkeypatch.setattr(pools, "_PATIENCE", 1_000)
+
+
+def test_a_patient_pool_leaves_jobs_to_the_thread_at_work(gate, endless_patience):
+    later, order = Later(), []
+    pool = Pool("test", 10, later=later)
+    pool.start(gate.wait, GRACE)
+    for number in range(5):
+        pool.start(order.append, number)
+    assert (pool.size, pool.backlog, len(later.looks)) == (1, 5, 1)
+    gate.set()
+    wait_until(lambda: order == [0, 1, 2, 3, 4])
+    assert pool.size == 1
+    wait_until(lambda: pool._idle == 1)
+    pool.start(order.append, 5)  # nobody is at work: the idle thread has it at once
+    wait_until(lambda: order[-1] == 5)
+    assert (pool.size, len(later.looks)) == (1, 1)
+
+
+def test_one_more_thread_a_look_where_jobs_take_long(gate, endless_patience):
+    later = Later()
+    pool = Pool("test", 10, later=later)
+    for _ in range(4):
+        pool.start(gate.wait, GRACE)
+    for size in (2, 3, 4):
+        later.looks.pop()()
+        assert pool.size == size
+    assert (pool.backlog, later.looks) == (0, [])
+    gate.set()
+
+
+def test_no_more_threads_where_jobs_are_brief(gate, endless_patience):
+    later = Later()
+    pool = Pool("test", 10, later=later)
+    pool.start(gate.wait, GRACE)
+    for _ in range(pools._BRISK):
+        pool.start(int)
+    last = threading.Event()
+    pool.start(last.wait, GRACE)
+    pool.start(int)
+    gate.set()
+    wait_until(lambda: pool.backlog == 1)  # some have ended since
+    later.looks.pop()()
+    assert (pool.size, pool.backlog, len(later.looks)) == (1, 1, 1)
+    last.set()
+
+
+def test_every_job_has_its_thread_where_nobody_comes_back(gate, monkeypatch):
+    monkeypatch.setattr(pools, "_PATIENCE", 1_000)
+    later = Later()
+    pool = Pool("test", 3, later=later)
+    fill(pool, gate, 1)
+    for _ in range(4):
+        pool.start(gate.wait, GRACE)
+    pool._brisk_until = 0.0  # as a millisecond later
+    monkeypatch.setattr(pools, "_PATIENCE", 0)
+    later.looks.pop()()
+    assert (pool.size, pool.backlog, later.looks) == (3, 2, [])  # a full pool has nothing to look for
+    gate.set()
+    wait_until(lambda: pool.backlog == 0)
+
+
+def test_in_a_hurry_nobody_waits(gate, endless_patience):
+    pool = Pool("test", 10, later=Later())
+    for _ in range(5):
+        pool.start(gate.wait, GRACE)
+    pool.look(hurry=True)
+    assert (pool.size, pool.backlog) == (5, 0)
+    gate.set()
+
+
+def test_a_pool_that_cannot_look_later_is_not_patient(gate, endless_patience):
+    pool = Pool("test", 10, later=Later(can=False))
+    for _ in range(5):
+        pool.start(gate.wait, GRACE)
+    assert (pool.size, pool.backlog) == (5, 0)
+    gate.set()
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), Disconnected("gone"), KeyboardInterrupt()])

@@ -16,7 +16,7 @@ from typing import Any
 
 from truesocket.codec import socketio
 from truesocket.codec.engineio import EnginePacket
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Bundle, Parcel, Parcels
 from truesocket.codec.socketio import PacketType, SocketPacket
 from truesocket.core.admission import Opening
 from truesocket.core.ports import Handshake
@@ -60,19 +60,23 @@ class RecordingLink:
         self.writable = True
         self.packets: list[SocketPacket] = []
         self.parcels: list[Parcel] = []
+        self.writes: list[tuple[Parcel, ...]] = []  # the same, as they came together
         self.engine_packets: list[EnginePacket] = []
         self.closed: tuple[int, str] | None = None
         self.is_paused = False
         self._revision = revision
 
-    def send(self, parcel: Parcel) -> None:
-        """One packet."""
+    def send(self, parcel: Parcels) -> None:
+        """One packet, or some."""
         assert self.writable, "sent to a link that is not writable"
-        self.parcels.append(parcel)
-        packet = socketio.parse(parcel.text)
-        if packet.attachments:
-            packet = packet._replace(data=socketio.reconstruct(packet.data, parcel.attachments))
-        self.packets.append(packet)
+        together = tuple(parcel.parcels) if isinstance(parcel, Bundle) else (parcel,)
+        self.writes.append(together)
+        for each in together:
+            self.parcels.append(each)
+            packet = socketio.parse(each.text)
+            if packet.attachments:
+                packet = packet._replace(data=socketio.reconstruct(packet.data, each.attachments))
+            self.packets.append(packet)
 
     def send_packet(self, packet: EnginePacket) -> None:
         """One packet of the engine's own."""

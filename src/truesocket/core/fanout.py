@@ -1,29 +1,36 @@
 """One envelope to every local member: found once, encoded once per wire variant, written to each.
 
-No task, no queue and no encoding per recipient.  Very large broadcasts give the event loop a turn every ``STEP``
-members; the FIFO of commands waits behind them, so that nothing overtakes.
+No task, no queue and no encoding per recipient.  Envelopes that wait behind one another in the FIFO of commands and go
+to the same rooms are written together: 20 events in a burst to 1,000 clients cost a tenth of 20 alone.  Very large
+broadcasts give the event loop a turn every ``STEP`` members; the FIFO waits behind them, so that nothing overtakes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
+from typing import Final, cast
 
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Bundle, Parcel
 from truesocket.codec.serializers import JSON, Serializer
 from truesocket.codec.socketio import PacketType
 from truesocket.core.journal import Kept
 from truesocket.core.ports import Envelope
 from truesocket.core.recovery import Recovery
 from truesocket.core.rooms import Rooms
-from truesocket.core.socket import Socket, SocketState
+from truesocket.core.socket import Command, Socket, SocketState
 
 __all__ = ["Fanout", "Space"]
 
 _Send = Callable[[Sequence[Socket], Envelope], None]
+#: Takes the next command out of the FIFO, where it fits (:meth:`truesocket.bridge.Bridge.take_next`).
+TakeNext = Callable[[Command, Callable[..., bool]], tuple[object, ...] | None]
 
 #: Members that one turn of the loop writes to.
 STEP = 500
+#: Bytes that are written together at most; what asyncio keeps for a client before it asks us to stop.
+_TOGETHER = 65_536
+_CONNECTED: Final = SocketState.CONNECTED  # every delivery asks (see session/websocket.py)
 
 
 class Space:
@@ -39,8 +46,15 @@ class Space:
 class Fanout:
     """Implements :class:`~truesocket.core.ports.Listener`.  ``sockets`` are all sockets by sid."""
 
-    def __init__(self, spaces: dict[str, Space], sockets: dict[str, Socket], serializer: Serializer = JSON) -> None:
+    def __init__(
+        self,
+        spaces: dict[str, Space],
+        sockets: dict[str, Socket],
+        serializer: Serializer = JSON,
+        take_next: TakeNext = lambda command, fits: None,
+    ) -> None:
         self._serializer = serializer
+        self._take_next = take_next
         self._spaces = spaces
         self._sockets = sockets
         self._recovery: Recovery | None = None
@@ -59,7 +73,7 @@ class Fanout:
         elif self._recovery is not None:
             send = partial(self._send_marked, self._mark(self._recovery, envelope))
         else:
-            send = self._send
+            send = partial(self._send, self._together(envelope))
         if len(members) <= STEP:
             send(members, envelope)
             return None
@@ -70,18 +84,38 @@ class Fanout:
             send(members[start : start + STEP], envelope)
             yield
 
-    def _send(self, members: Sequence[Socket], envelope: Envelope) -> None:
-        parcel = envelope.parcel
-        volatile = envelope.volatile
+    def _together(self, envelope: Envelope) -> list[Parcel]:
+        """Its packet, and those of the envelopes right behind it that go to the same clients."""
+        parcels = [envelope.parcel]
+        if envelope.volatile:
+            return parcels  # each is dropped, or not, by itself
+        size = envelope.parcel.size
+
+        def fits(following: Envelope) -> bool:
+            return (
+                size + following.parcel.size <= _TOGETHER
+                and following.rooms == envelope.rooms
+                and following.except_rooms == envelope.except_rooms
+                and following.namespace == envelope.namespace
+                and following.on_ack is None
+                and not following.volatile
+            )
+
+        while (taken := self._take_next(self.deliver, fits)) is not None:
+            (following,) = cast(tuple[Envelope], taken)
+            parcels.append(following.parcel)
+            size += following.parcel.size
+        return parcels
+
+    def _send(self, parcels: list[Parcel], members: Sequence[Socket], envelope: Envelope) -> None:
+        together = parcels[0] if len(parcels) == 1 else Bundle(parcels)
         for socket in members:
-            if socket.state is SocketState.CONNECTED:
-                link = socket.engine.link
-                if link is not None and link.writable:
-                    link.send(parcel)
-                else:
-                    socket.engine.send(parcel, volatile)
+            link = socket.engine.link
+            if socket.state is _CONNECTED and link is not None and link.writable:
+                link.send(together)
             else:
-                socket.send(parcel, volatile)
+                for parcel in parcels:
+                    socket.send(parcel, envelope.volatile)
 
     def _mark(self, recovery: Recovery, envelope: Envelope) -> Parcel:
         """The packet with the offset that it has from now on; what is volatile has that of the event before it."""

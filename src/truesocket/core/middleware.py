@@ -196,7 +196,7 @@ class _Chain:
             args = found.fit(args)
         elif found.serves == "*":
             args = (event.name, *args)
-        return found.bound(event.socket).function(*args)
+        return found.invoke(event.socket, args)
 
 
 async def _caught(inside: Coroutine[object, object, object]) -> tuple[object, BaseException | None]:

@@ -57,6 +57,10 @@ class Handler:
         """What was registered, inside of the middlewares that ``function`` may be."""
         return self.inner or self.function
 
+    def invoke(self, socket: Socket, args: tuple[object, ...]) -> object:
+        """Calls it; what takes its socket has it in front.  An ``async def`` handler gives its coroutine."""
+        return self.function(socket, *args) if self.takes_socket else self.function(*args)
+
     def bound(self, socket: Socket) -> Handler:
         """The handler of one client's event: what takes its socket has it."""
         if not self.takes_socket:

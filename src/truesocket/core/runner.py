@@ -13,7 +13,8 @@ they call ``begin``, in front of its first line.  With ``async_handlers=False`` 
     push ──> pending ──> head thread: job, job, job ... ──> leave
                  └────── head busy for OVERTAKE s: a new head takes over
 
-``async def`` handlers that follow one another are taken up together, each in a task, and begin in their turn
+``async def`` handlers that follow one another are taken up together, each in a task.  Tasks take their first step in
+the order in which they were made; where surroundings await something in front of a handler, it begins in its turn
 (:class:`_Turn`).
 
 Lane state belongs to the loop.  What a head thread shares with it (the pending jobs, their bytes and who is the head)
@@ -58,11 +59,13 @@ _SHORTAGE_INTERVAL = 60.0
 class Bare:
     """No surroundings: the handler alone.  For applications without Flask."""
 
+    begins_at_once = True
+
     def call(
         self, handler: Handler, socket: Socket, event: str, args: tuple[object, ...], begin: Callable[[], object]
     ) -> object:
         begin()
-        return handler.function(*args)
+        return handler.invoke(socket, args)
 
     async def acall(
         self,
@@ -73,14 +76,14 @@ class Bare:
         begin: Callable[[], Awaitable[object]],
     ) -> object:
         await begin()
-        result: object = await handler.function(*args)  # type: ignore[misc]  # an async def
+        result: object = await handler.invoke(socket, args)  # type: ignore[misc]  # an async def
         return result
 
 
 class Job:
     """One call of one handler.  ``done`` is called where it ran, with its result or its exception."""
 
-    __slots__ = ("args", "done", "event", "handler", "size", "socket")
+    __slots__ = ("args", "done", "event", "handler", "since", "size", "socket")
 
     def __init__(
         self,
@@ -97,6 +100,7 @@ class Job:
         self.args: tuple[object, ...] = args
         self.done: Callable[[Job, object, BaseException | None], None] = done
         self.size: int = size
+        self.since: float = 0.0  # when its task was made (``time.monotonic``), where it is one
 
 
 def _at_once() -> None:
@@ -185,9 +189,13 @@ class Lane:
 
     def push(self, job: Job) -> None:
         """The next event of this client."""
-        if self._runner.witness is not None:
-            self._runner.witness(job)
-        with self._runner.lock:
+        runner = self._runner
+        if runner.witness is not None:
+            runner.witness(job)
+        if self._head is None and not self._pending and self._may_begin(job):
+            self._take_up(job, object())  # no thread knows this lane now, so there is nothing to lock
+            return
+        with runner.lock:
             self._pending.append(job)
             self._bytes += job.size
         self._advance()
@@ -225,7 +233,7 @@ class Lane:
         """Where little waits, this client is read again; where nothing waits, it may depart."""
         if self._departure is not None and not self.has_waiting:
             self._departed()
-        if self._full and not self._is_over(0.5):
+        elif self._full and not self._is_over(0.5):
             self._full = False
             self._engine.resume()
 
@@ -240,13 +248,15 @@ class Lane:
             job = self._take_over(token)
             if job is None:
                 break
-            self._running += 1
-            if job.handler.is_async:
-                self._start_task(job, token)
-            else:
-                runner.events.start(self._drain, job, token)
+            self._take_up(job, token)
         if self._pending and config.async_handlers and self._running < config.handlers_per_client:
             runner.watch(self)
+
+    def _may_begin(self, job: Job) -> bool:
+        """Whether another handler may begin now, where no head is in its way."""
+        if self._starting and not job.handler.is_async:
+            return False  # a thread would be quicker than the tasks before it
+        return self._running < self._runner.config.handlers_per_client
 
     def _take_over(self, token: object) -> Job | None:
         """The next job, if there is one and nobody stands before it; ``token`` is the head then."""
@@ -258,20 +268,44 @@ class Lane:
                 runner.config.async_handlers and time.monotonic() - self._began >= runner.overtake
             ):
                 return None
-            if self._starting and not self._pending[0].handler.is_async:
-                return None  # a thread would be quicker than the tasks before it
-            self._head, self._began = token, _NOT_YET
+            if not self._may_begin(self._pending[0]):
+                return None
+            self._head, self._began = token, _NOT_YET  # under the lock: the head before may be about to go on
             return self._pop()
 
-    def _start_task(self, job: Job, token: object) -> None:
-        self._starting += 1
-        turn = _Turn(self, token)
-        self.turns.append(turn)
-        if self._runner.config.async_handlers:
-            self._free(token)  # a task keeps nobody waiting
-        self._runner.start_task(self._task(job, token, turn), job)
+    def _take_up(self, job: Job, token: object) -> None:
+        self._running += 1
+        self._head, self._began = token, _NOT_YET
+        if job.handler.is_async:
+            self._start_task(job, token)
+        else:
+            self._runner.events.start(self._drain, job, token)
 
-    async def _task(self, job: Job, token: object, turn: _Turn) -> None:
+    def _start_task(self, job: Job, token: object) -> None:
+        runner = self._runner
+        self._starting += 1
+        if runner.config.async_handlers:
+            self._free(token)  # a task keeps nobody waiting
+        if runner.surroundings.begins_at_once:
+            runner.start_handler(job, self._task_at_once(job, token))
+        else:
+            turn = _Turn(self, token)
+            self.turns.append(turn)
+            runner.start_handler(job, self._task_in_turn(job, token, turn))
+
+    async def _task_at_once(self, job: Job, token: object) -> None:
+        """The handler's first line is a part of this task's first step."""
+        self._starting -= 1
+        if self._head is token:
+            self._began = time.monotonic()
+        if self._is_waited_for and self.loop is not None:
+            self.loop.call_soon(self.unstick)  # behind that step
+        try:
+            await self._runner.run_task(job)
+        finally:
+            self._leave(token)
+
+    async def _task_in_turn(self, job: Job, token: object, turn: _Turn) -> None:
         try:
             await self._runner.run_task(job, turn)
         finally:
@@ -291,11 +325,18 @@ class Lane:
         self._start_task(job, token)
         self._advance()
 
+    @property
+    def _is_waited_for(self) -> bool:
+        """Whether it matters to anybody that a handler has begun or ended."""
+        return bool(self._pending) or self._departure is not None or self._full
+
     def _leave(self, token: object) -> None:
         self._running -= 1
-        self._free(token)
-        self._advance()
-        self._relieve()
+        if self._head is token:
+            self._free(token)
+        if self._is_waited_for:
+            self._advance()
+            self._relieve()
 
     def _free(self, token: object) -> None:
         with self._runner.lock:
@@ -356,7 +397,7 @@ class Runner:
         #: Sees every job before it waits for its turn, and may put its own ``done`` around the job's; for tests.
         self.witness: Callable[[Job], None] | None = None
         self._context = contextvars.copy_context()
-        self._tasks: dict[asyncio.Task[None], tuple[Socket, float, str] | None] = {}
+        self._tasks: dict[Job, asyncio.Task[None]] = {}
         self._watched: set[Lane] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._warned_at = -_SHORTAGE_INTERVAL
@@ -365,8 +406,8 @@ class Runner:
     def reset(self) -> None:
         """Starts from nothing: a forked child has none of its parent's threads and tasks."""
         self.lock: threading.Lock = threading.Lock()
-        self.events: Pool = Pool("truesocket", self.config.handler_threads, self._warn_short)
-        self.control: Pool = Pool("truesocket-control", _CONTROL_THREADS, self._warn_short)
+        self.events: Pool = Pool("truesocket", self.config.handler_threads, self._warn_short, later=self._soon)
+        self.control: Pool = Pool("truesocket-control", _CONTROL_THREADS, self._warn_short, later=self._soon)
         self._timer = None
         self._watched.clear()
         self._tasks.clear()
@@ -377,13 +418,15 @@ class Runner:
             self._timer.cancel()
             self._timer = None
         self._watched.clear()
+        for pool in (self.events, self.control):
+            pool.look(hurry=True)  # no timer will come any more
 
     def run_control(self, job: Job) -> None:
         """Runs connect, disconnect or an ack callback: never behind event handlers."""
         if self.witness is not None:
             self.witness(job)
         if job.handler.is_async:
-            self.start_task(self.run_task(job), job)
+            self.start_handler(job, self.run_task(job))
         else:
             self.control.start(self.run_here, job)
 
@@ -405,11 +448,13 @@ class Runner:
         current.set(job.socket)
         return self.surroundings.call(job.handler, job.socket, job.event, job.args, begin)
 
-    async def run_task(self, job: Job, begin: Callable[[], Awaitable[object]] = _at_once_on_loop) -> None:
+    async def run_task(self, job: Job, begin: Callable[[], Awaitable[object]] | None = None) -> None:
         """Runs an ``async def`` handler on the loop, in a task of its own; ``begin`` is awaited in front of it."""
         current.set(job.socket)
         try:
-            result = await self.surroundings.acall(job.handler, job.socket, job.event, job.args, begin)
+            result = await self.surroundings.acall(
+                job.handler, job.socket, job.event, job.args, begin or _at_once_on_loop
+            )
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             job.done(job, None, error)
             raise
@@ -419,26 +464,24 @@ class Runner:
             job.done(job, None, error)
         else:
             job.done(job, result, None)
+        finally:
+            self._tasks.pop(job, None)
 
-    def start_task(self, coroutine: Coroutine[object, object, None], job: Job | None = None) -> None:
-        """Starts a coroutine on the loop and keeps it alive; ``job`` is the handler that it runs."""
+    def start_handler(self, job: Job, coroutine: Coroutine[object, object, None]) -> None:
+        """Starts a coroutine that comes to :meth:`run_task` of this job, and keeps it alive until then."""
         loop = self.bridge.loop
         if loop is None:
             coroutine.close()
             return
-        task = loop.create_task(coroutine)
-        self._tasks[task] = None if job is None else (job.socket, time.monotonic(), job.handler.where)
-        task.add_done_callback(self._forget_task)
-
-    def _forget_task(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        job.since = time.monotonic()
+        self._tasks[job] = loop.create_task(coroutine)
 
     def busy(self) -> list[tuple[Socket, float, str]]:
         """The handlers that run at this moment: whose, since when (``time.monotonic``), and their names."""
         workers = [*list(self.events.workers), *list(self.control.workers)]
         seen = [(worker.socket, worker.since, worker.busy_with) for worker in workers]
         found = [(socket, since, name) for socket, since, name in seen if socket is not None and name is not None]
-        return found + [running for running in self._tasks.values() if running is not None]
+        return found + [(job.socket, job.since, job.handler.where) for job in list(self._tasks)]
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Blocking work for the loop: runs in the control pool, in a copy of the caller's context."""
@@ -449,6 +492,14 @@ class Runner:
         """Calls ``function`` on the loop after ``delay`` seconds."""
         if self.bridge.loop is not None:
             self.bridge.loop.call_later(delay, function)
+
+    def _soon(self, delay: float, function: Callable[[], None]) -> bool:
+        """The same where we are on the loop; ``False`` elsewhere."""
+        loop = self.bridge.loop
+        if loop is None or not self.bridge.on_loop() or loop.is_closed():
+            return False
+        loop.call_later(delay, function)
+        return True
 
     def watch(self, lane: Lane) -> None:
         """Looks after a lane whose next event waits for a busy handler."""

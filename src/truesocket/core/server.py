@@ -87,7 +87,7 @@ class Server(Decorators):
         self.peers: dict[str, Peer[Handshake]] = {}
         self.by_sid: dict[str, Socket] = {}
         self.spaces: dict[str, Space] = {}
-        self.fanout: Fanout = Fanout(self.spaces, self.by_sid, self.serializer)
+        self.fanout: Fanout = Fanout(self.spaces, self.by_sid, self.serializer, self.bridge.take_next)
         recovery = make_recovery(self.config)
         if recovery is not None:
             self.fanout.record(recovery, lambda: self.now)

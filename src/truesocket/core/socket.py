@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextvars import ContextVar
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from truesocket.codec.parcel import Parcel
 from truesocket.core.ports import Handshake
@@ -54,6 +54,9 @@ class SocketState(Enum):
     CONNECTED = "connected"
     LEAVING = "leaving"
     GONE = "gone"
+
+
+_CONNECTED: Final = SocketState.CONNECTED  # every event asks (see session/websocket.py)
 
 
 class SocketListener(Protocol):
@@ -253,7 +256,7 @@ class Socket:
 
     def send(self, parcel: Parcel, volatile: bool = False) -> None:
         """One packet to the client, now or on acceptance."""
-        if self.state is SocketState.CONNECTED:
+        if self.state is _CONNECTED:
             self.engine.send(parcel, volatile)
         elif self.state is SocketState.CONNECTING and self.reason is None:
             self.hold(self.send, parcel, volatile, size=parcel.size)
@@ -299,7 +302,7 @@ class Socket:
     # --- session.conversation.Member ---------------------------------------------------------------------------
 
     def received_event(self, name: str, args: list[object], id: int | None, size: int) -> None:
-        if self.state is SocketState.CONNECTED and self.held is None:
+        if self.state is _CONNECTED and self.held is None:
             self._listener.event(self, name, args, id, size)
         elif self.state in (SocketState.CONNECTING, SocketState.CONNECTED):
             self._keep(self._listener.event, (self, name, args, id, size))

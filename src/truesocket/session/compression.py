@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from truesocket.codec import deflate
 from truesocket.codec.deflate import Deflate
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 
 __all__ = ["Compression"]
 
@@ -32,7 +32,7 @@ class Compression:
             self._receiving = deflate.new_decompressor(self._agreed.client_bits, message)
         return message
 
-    def frames(self, parcel: Parcel, revision: int) -> bytes:
+    def frames(self, parcel: Parcels, revision: int) -> bytes:
         """The frames of a parcel, compressed where that is worthwhile."""
         if self._sending is None:
             return parcel.deflated(revision, self._agreed.server_bits, self._threshold)

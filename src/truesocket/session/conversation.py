@@ -25,7 +25,7 @@ none missing           binary message         closed, "parse error"
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from truesocket.codec import socketio
 from truesocket.codec.parcel import Parcel
@@ -34,6 +34,11 @@ from truesocket.codec.socketio import PacketType, SocketPacket
 from truesocket.errors import PacketError, Refused
 
 __all__ = ["Conversation", "ConversationListener", "Member"]
+
+# every packet is compared with them (see session/websocket.py)
+_CONNECT: Final = int(PacketType.CONNECT)
+_EVENTS: Final = (int(PacketType.EVENT), int(PacketType.BINARY_EVENT))
+_ACKS: Final = (int(PacketType.ACK), int(PacketType.BINARY_ACK))
 
 
 class Member(Protocol):
@@ -87,7 +92,7 @@ class Conversation:
         self.members: dict[str, Member] = {}
         self._listener = listener
         self._awaited: SocketPacket | None = None  # a binary packet whose attachments have not all come
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] | None = None  # what has come of them; a list of its own takes 56 bytes
         self._size = 0
 
     def start(self) -> None:
@@ -112,18 +117,19 @@ class Conversation:
             self._packet(packet, len(data))
 
     def _attachment(self, packet: SocketPacket, data: bytes) -> None:
-        self._parts.append(data)
+        parts = self._parts = self._parts or []
+        parts.append(data)
         self._size += len(data)
-        if len(self._parts) < packet.attachments:
+        if len(parts) < packet.attachments:
             return
-        parts, self._parts, self._awaited = self._parts, [], None
+        self._parts = self._awaited = None
         self._packet(packet._replace(data=socketio.reconstruct(packet.data, parts)), self._size)
 
     def _packet(self, packet: SocketPacket, size: int) -> None:
         kind = packet.type
         if self.is_metered and kind != PacketType.DISCONNECT and not self._passes(packet, size):
             return
-        if kind == PacketType.CONNECT:
+        if kind == _CONNECT:
             self._connect(packet.namespace, packet.query, packet.data if isinstance(packet.data, dict) else None)
             return
         member = self.members.get(packet.namespace)
@@ -131,9 +137,9 @@ class Conversation:
             if kind == PacketType.DISCONNECT or self.revision == 3:
                 return  # it crossed our own DISCONNECT or refusal on the way
             raise PacketError(f"a packet for the namespace {packet.namespace!r}, which the client has not joined")
-        if kind in (PacketType.EVENT, PacketType.BINARY_EVENT) and isinstance(packet.data, list):
+        if kind in _EVENTS and isinstance(packet.data, list):
             member.received_event(str(packet.data[0]), packet.data[1:], packet.id, size)
-        elif kind in (PacketType.ACK, PacketType.BINARY_ACK) and isinstance(packet.data, list):
+        elif kind in _ACKS and isinstance(packet.data, list):
             if packet.id is not None:
                 member.received_ack(packet.id, packet.data)
         elif kind == PacketType.DISCONNECT:
@@ -145,7 +151,7 @@ class Conversation:
     def _passes(self, packet: SocketPacket, size: int) -> bool:
         """Whether the client may say this now; one that asks to join hears that it may not."""
         kind = packet.type
-        if self._listener.passes(size, kind not in (PacketType.ACK, PacketType.BINARY_ACK)):
+        if self._listener.passes(size, kind not in _ACKS):
             return True
         if kind == PacketType.CONNECT and packet.namespace not in self.members:
             self.refuse(packet.namespace, {"message": "Too many packets"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from truesocket.codec.engineio import EnginePacket
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 from truesocket.session.ports import EngineListener, Link
 
 __all__ = ["NOBODY", "NOWHERE"]
@@ -39,7 +39,7 @@ class _Nowhere:
     __slots__ = ()
     writable = False
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcels) -> None:
         """Too late."""
 
     def send_packet(self, packet: EnginePacket) -> None:

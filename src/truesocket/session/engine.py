@@ -36,6 +36,7 @@ Source: Engine.IO protocol revisions 3 and 4; names of the reasons as the offici
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from truesocket.codec import engineio
 from truesocket.codec.engineio import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, EnginePacket
@@ -55,6 +56,7 @@ _PACKETS_PER_PAYLOAD = 16
 _CLOSE_TIMEOUT = 30.0
 #: Characters of an error that are kept, for the log.
 _LONGEST_ERROR = 200
+_OPEN: Final = State.OPEN  # every packet asks (see session/websocket.py)
 #: Seconds between two noops to a client that is changing over to its WebSocket.
 _NOOP_INTERVAL = 0.1
 
@@ -339,7 +341,7 @@ class Engine(Pulse):
     # --- packets -----------------------------------------------------------------------------------------------
 
     def _packet(self, packet: EnginePacket) -> None:
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         if self.revision == 3:
             self._heard = self._clock.now

@@ -11,7 +11,7 @@ and bytes out and no event loop (``tests/session``).
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from truesocket.codec.parcel import Parcel
 from truesocket.codec.serializers import JSON, Serializer
@@ -22,6 +22,7 @@ from truesocket.session.engine import Clock, Engine, EngineOptions, Link, Reason
 __all__ = ["Peer", "PeerListener"]
 
 H = TypeVar("H")
+_OPEN: Final = State.OPEN  # every packet asks (see session/websocket.py)
 
 
 class PeerListener(Protocol[H]):
@@ -102,7 +103,7 @@ class Peer(Generic[H]):
         return member
 
     def received(self, data: str | bytes) -> None:
-        if self.engine.state is not State.OPEN:
+        if self.engine.state is not _OPEN:
             return
         try:
             self.conversation.receive(data)

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from truesocket.codec.engineio import EnginePacket
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 from truesocket.session.outbox import Overflow
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Link(Protocol):
 
     writable: bool
 
-    def send(self, parcel: Parcel) -> None:
-        """Writes a parcel; only called while ``writable``."""
+    def send(self, parcel: Parcels) -> None:
+        """Writes a parcel, or some; only called while ``writable``."""
 
     def send_packet(self, packet: EnginePacket) -> None:
         """Writes a packet of the engine's own, writable or not."""

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from truesocket.codec import engineio, socketio
 from truesocket.codec.engineio import CLOSE, MESSAGE, PING, PONG, EnginePacket
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 from truesocket.codec.serializers import Written
 from truesocket.codec.socketio import PacketType, SocketPacket
 from truesocket.core.admission import Denied, Opening
@@ -173,7 +173,7 @@ class Line:
 
     # --- what the server does: session.engine.Link -------------------------------------------------------------------
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcels) -> None:
         for message in parcel.messages(self.revision):
             self._hear(message)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from truesocket.codec import engineio, frames
 from truesocket.codec.engineio import EnginePacket
 from truesocket.codec.frames import Opcode
-from truesocket.codec.parcel import Parcel
+from truesocket.codec.parcel import Parcels
 from truesocket.session.compression import Compression
 from truesocket.session.engine import Link, Reason
 from truesocket.session.websocket import State, WebSocket
@@ -113,7 +113,7 @@ class Stream(asyncio.Protocol):
 
     # --- session.engine.Link -----------------------------------------------------------------------------------
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcels) -> None:
         if self._compression is None:
             self._transport.write(parcel.frames(self._revision))
         else:
