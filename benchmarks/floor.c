@@ -190,6 +190,7 @@ static void take(int fd) {
         memcpy(both + sizeof HELLO - 1, opened.at, opened.size);
         steps[fd] = 1;
         tell(fd, both, sizeof HELLO - 1 + opened.size);
+        if (chunk[sizeof "GET /socket.io/?EIO=" - 1] == '3') join(fd); /* Engine.IO 3: without asking */
         return;
     }
     for (char *at = chunk; at < chunk + size;) { /* frames of a client: two bytes, a mask of zeros, short texts */

@@ -9,9 +9,9 @@
  *        behind  one event with an ack behind a broadcast     -> its time
  *        tick    the server pushes by itself                  -> time from the push to its arrival
  *
- * It speaks just enough WebSocket, Engine.IO 4 and Socket.IO 5 to count: headers of frames are read, payloads are
- * skipped.  Masks are zeros.  It does not wait for time but for answers: the next event goes out when the one before
- * has reached everybody, so that a slow reader never looks like a fast server.
+ * It speaks just enough WebSocket, HTTP, Engine.IO and Socket.IO to count: headers are read, payloads are skipped.  Masks
+ * are zeros.  It does not wait for time but for answers: the next event goes out when the one before has reached
+ * everybody, so that a slow reader never looks like a fast server.
  *
  * The server's CPU time is read from the kernel's CPU clocks of its process and all of its children (nanoseconds, with
  * threads that have ended), at both ends of the measured window.  Our own CPU time is printed beside it ("load_cpu"):
@@ -40,6 +40,7 @@ static struct {
     int port;
     const char *mode;
     const char *dialect; /* sio: Socket.IO | raw: texts without a protocol | nchan: events are published by HTTP */
+    const char *transport; /* websocket | polling: on what Socket.IO clients come */
     const char *head;    /* minimal | browser: how much a client says of itself */
     const char *kind;    /* which payload the server sends */
     const char *event;   /* the event that `ask` sends */
@@ -47,16 +48,18 @@ static struct {
     const char *body;    /* nchan: the file that is published */
     int pid;             /* the server's */
     int clients, warm, wave, inflight, burst, rooms;
+    int old;             /* every so many-th client is of Engine.IO 3; 0: all are of Engine.IO 4 */
+    int deflate;         /* whether clients offer permessage-deflate */
     int least, most, settle;            /* rounds that are measured, at least and at most; and unmeasured ones before */
     int burners, nappers, interval;     /* tick: handlers that compute or sleep; microseconds between pushes */
     double seconds, timeout, idle;
-} arg = {.dialect = "sio", .head = "minimal", .kind = "100", .event = "ask", .path = "/", .clients = 100, .wave = 50,
-         .inflight = 1, .burst = 1, .least = 5, .most = 1000000, .settle = 3, .interval = 20000, .seconds = 1,
+} arg = {.dialect = "sio", .transport = "websocket", .head = "minimal", .kind = "100", .event = "ask", .path = "/", .clients = 100,
+         .wave = 50, .inflight = 1, .burst = 1, .least = 5, .most = 1000000, .settle = 3, .interval = 20000, .seconds = 1,
          .timeout = 60, .idle = 1};
 
 static const struct { const char *name; int *number; double *real; const char **text; } NAMES[] = {
-    {"dialect", 0, 0, &arg.dialect}, {"head", 0, 0, &arg.head}, {"kind", 0, 0, &arg.kind},
-    {"event", 0, 0, &arg.event}, {"path", 0, 0, &arg.path}, {"body", 0, 0, &arg.body},
+    {"dialect", 0, 0, &arg.dialect}, {"transport", 0, 0, &arg.transport}, {"head", 0, 0, &arg.head},
+    {"kind", 0, 0, &arg.kind}, {"old", &arg.old, 0, 0}, {"deflate", &arg.deflate, 0, 0}, {"event", 0, 0, &arg.event}, {"path", 0, 0, &arg.path}, {"body", 0, 0, &arg.body},
     {"pid", &arg.pid, 0, 0}, {"clients", &arg.clients, 0, 0}, {"warm", &arg.warm, 0, 0}, {"wave", &arg.wave, 0, 0},
     {"inflight", &arg.inflight, 0, 0}, {"burst", &arg.burst, 0, 0}, {"rooms", &arg.rooms, 0, 0},
     {"least", &arg.least, 0, 0}, {"most", &arg.most, 0, 0}, {"settle", &arg.settle, 0, 0},
@@ -153,19 +156,22 @@ static long server_kib(void) {
 }
 
 /* What was spent between two moments. */
-struct window { int64_t wall, server, load; };
+struct window { int64_t wall, server, load, bytes; };
+
+static int64_t received;
 
 static struct window open_window(void) {
-    return (struct window){now(), server_cpu(), clock_us(CLOCK_PROCESS_CPUTIME_ID)};
+    return (struct window){now(), server_cpu(), clock_us(CLOCK_PROCESS_CPUTIME_ID), received};
 }
 
 static struct window close_window(struct window from) {
     struct window to = open_window();
-    return (struct window){to.wall - from.wall, to.server - from.server, to.load - from.load};
+    return (struct window){to.wall - from.wall, to.server - from.server, to.load - from.load, to.bytes - from.bytes};
 }
 
 static void print_window(struct window w) {
-    printf("\"seconds\":%.6f,\"server_cpu\":%.6f,\"load_cpu\":%.6f", w.wall / 1e6, w.server / 1e6, w.load / 1e6);
+    printf("\"seconds\":%.6f,\"server_cpu\":%.6f,\"load_cpu\":%.6f,\"received\":%lld", w.wall / 1e6, w.server / 1e6,
+           w.load / 1e6, (long long)w.bytes);
 }
 
 /* --- times, counted in buckets of 3 % ----------------------------------------------------------------------------- */
@@ -204,8 +210,20 @@ static void print_times(const char *name, const struct times *times) {
 enum state { UNUSED, CONNECTING, HTTP, JOINING, READY, LEAVING, GONE };
 #define PEEK 96 /* bytes of a payload that we look at */
 
+/* One of the two HTTP connections of a long-polling client: one waits for events, the other brings them. */
+struct line {
+    struct client *client;
+    int fd, connected, busy;                  /* busy: an answer is on its way */
+    enum { HEAD, BODY, SIZE, REST } part;     /* what of the answer comes next; SIZE and REST surround a chunk */
+    char text[80];                            /* the line of the head that is being read */
+    int length, status, chunked, closes;
+    int64_t left;                             /* bytes of the body, or of a chunk, still to come */
+};
+
 struct client {
-    int fd, index;
+    int fd, index, old, greeted;
+    struct line lines[2];                     /* long-polling: GET, POST */
+    char sid[64], outgoing[512];              /* and what waits for the next POST */
     enum state state;
     unsigned char head[16 + PEEK]; /* of a frame that came in pieces */
     int have, matched;             /* bytes in head; bytes seen of the empty line that ends the HTTP head */
@@ -219,7 +237,7 @@ static struct client *clients;
 static int total, epoll, ready, gone, lost;
 static uint64_t events, acks;
 static int64_t cast_at;
-static int asking, counting; /* whether acks are followed by the next event; whether times are taken */
+static int polling, asking, counting; /* whether acks are followed by the next event; whether times are taken */
 static struct times arrival, late, round_trip;
 
 static void send_all(struct client *c, const void *data, size_t size) {
@@ -233,7 +251,12 @@ static void send_frame(struct client *c, int opcode, const char *text, size_t si
     send_all(c, frame, 6 + size);
 }
 
-static void send_text(struct client *c, const char *text) { send_frame(c, 1, text, strlen(text)); }
+static void post(struct client *c, const char *text);
+
+static void send_text(struct client *c, const char *text) {
+    if (polling) post(c, text);
+    else send_frame(c, 1, text, strlen(text));
+}
 
 static void ask(struct client *c) {
     char text[100];
@@ -244,18 +267,37 @@ static void ask(struct client *c) {
     send_text(c, text);
 }
 
-static void start_client(struct client *c) {
+/* A connection that is being made; `owner` hears of it. */
+static int start_connection(void *owner) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(arg.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1, index = (int)(c - clients);
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (fd < 0) fail("no more sockets: raise the limit of open files");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) fail("connect() failed");
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = owner};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+    return fd;
+}
+
+static void want_input(int fd, void *owner) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = owner};
+    epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
+static void request(struct line *line);
+
+static void start_client(struct client *c) {
+    int index = (int)(c - clients);
     memset(c, 0, sizeof *c);
     c->index = index;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (c->fd < 0) fail("no more sockets: raise the limit of open files");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    c->old = arg.old && index % arg.old == arg.old - 1;
     c->state = CONNECTING;
-    if (connect(c->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) fail("connect() failed");
-    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
-    epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
+    if (!polling) {
+        c->fd = start_connection(c);
+        return;
+    }
+    for (int i = 0; i < 2; i++) c->lines[i] = (struct line){.client = c, .fd = -1};
+    request(&c->lines[0]);
 }
 
 /* What Chromium says of itself, and 300 bytes of cookies. */
@@ -266,21 +308,24 @@ static const char BROWSER[] =
 
 static void send_head(struct client *c) {
     char head[2048], more[1024] = "";
-    const char *path = strcmp(arg.dialect, "sio") ? arg.path : "/socket.io/?EIO=4&transport=websocket";
+    const char *path = strcmp(arg.dialect, "sio") ? arg.path : c->old ? "/socket.io/?EIO=3&transport=websocket"
+                                                                     : "/socket.io/?EIO=4&transport=websocket";
+    const char *offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
     if (!strcmp(arg.head, "browser")) snprintf(more, sizeof more, BROWSER, arg.port, c->index);
     int size = snprintf(head, sizeof head,
-        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\n%sUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, arg.port, more);
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\n%sUpgrade: websocket\r\n%s"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        path, arg.port, more, arg.deflate ? offer : "");
     send_all(c, head, size);
     c->state = HTTP;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &event);
+    want_input(c->fd, c);
 }
 
 static void drop(struct client *c) {
     if (c->state == READY || c->state < READY) lost++;
     if (c->state == READY) ready--;
-    close(c->fd);
+    if (!polling) close(c->fd);
+    for (int i = 0; i < 2 && polling; i++) close(c->lines[i].fd);
     c->state = GONE;
     gone++;
 }
@@ -318,6 +363,11 @@ static void take_ack(struct client *c, uint32_t id) {
     if (asking) ask(c);
 }
 
+static void keep_sid(struct client *c, const char *text) {
+    const char *from = strstr(text, "\"sid\":\"");
+    if (!from || sscanf(from + 7, "%63[^\"]", c->sid) != 1) fail("there is no sid where it was looked for");
+}
+
 /* `text` is the beginning of the payload, with a zero behind it. */
 static void take_frame(struct client *c, int opcode, const char *text, uint64_t size) {
     int raw = strcmp(arg.dialect, "sio");
@@ -333,7 +383,9 @@ static void take_frame(struct client *c, int opcode, const char *text, uint64_t 
     } else if (text[0] == '2') {
         send_text(c, "3");
     } else if (text[0] == '0') {
-        send_text(c, "40");
+        c->greeted = 1;
+        if (polling) keep_sid(c, text);
+        if (!c->old) send_text(c, "40"); /* a client of Engine.IO 3 is let in without asking */
     } else if (text[0] == '4' && text[1] == '0') {
         become_ready(c);
     } else if (text[0] == '4' && text[1] == '2') {
@@ -341,6 +393,13 @@ static void take_frame(struct client *c, int opcode, const char *text, uint64_t 
     } else if (text[0] == '4' && text[1] == '3') {
         take_ack(c, (uint32_t)atoi(text + 2));
     }
+}
+
+/* What is compressed cannot be read here, and need not be: it is what is due. */
+static void take_compressed(struct client *c) {
+    if (c->state == READY) take_event(c, "");
+    else if (c->greeted) become_ready(c);
+    else c->greeted = 1, send_text(c, "40");
 }
 
 /* The length of a frame's header, or 0 while more of it must come. */
@@ -386,7 +445,8 @@ static void take_frames(struct client *c, unsigned char *at, size_t size) {
         c->have = 0;
         c->skip = length - (needed - header);
         at += used, size -= used;
-        take_frame(c, from[0] & 15, text, needed - header);
+        if (from[0] & 0x40) take_compressed(c);
+        else take_frame(c, from[0] & 15, text, needed - header);
     }
 }
 
@@ -413,9 +473,130 @@ static void read_client(struct client *c) {
     static unsigned char chunk[1 << 18];
     ssize_t size = recv(c->fd, chunk, sizeof chunk, 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size > 0) received += size;
     if (size <= 0) drop(c);
     else if (c->state == HTTP) take_http(c, chunk, size);
     else take_frames(c, chunk, size);
+}
+
+/* --- long-polling ------------------------------------------------------------------------------------------------- */
+
+/* The next request of a line; one that is closed is opened first, and one that is busy does it behind its answer. */
+static void request(struct line *line) {
+    struct client *c = line->client;
+    char text[1024];
+    int size, posts = line == &c->lines[1];
+    if (line->fd < 0) line->fd = start_connection(line);
+    if (!line->connected || line->busy || (posts && !*c->outgoing)) return;
+    const char *which = *c->sid ? "&sid=" : "";
+    size = snprintf(text, sizeof text, "%s /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n",
+                    posts ? "POST" : "GET", which, c->sid, arg.port);
+    if (posts)
+        size += snprintf(text + size, sizeof text - size,
+                         "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s",
+                         strlen(c->outgoing), c->outgoing);
+    else size += snprintf(text + size, sizeof text - size, "\r\n");
+    if (posts) *c->outgoing = 0;
+    if (send(line->fd, text, size, MSG_NOSIGNAL) != size) lost++;
+    line->busy = 1;
+    line->part = HEAD;
+    line->length = line->status = line->chunked = line->closes = 0;
+    line->left = 0;
+}
+
+static void post(struct client *c, const char *text) {
+    size_t have = strlen(c->outgoing);
+    if (have + strlen(text) + 2 > sizeof c->outgoing) fail("the load asks for more than it may keep for a POST");
+    sprintf(c->outgoing + have, "%s%s", have ? "\x1e" : "", text);
+    request(&c->lines[1]);
+}
+
+static void close_line(struct line *line) {
+    close(line->fd);
+    line->fd = -1;
+    line->connected = line->busy = 0;
+}
+
+static void end_packet(struct client *c) {
+    int size = c->have;
+    c->have = 0;
+    c->head[size] = 0;
+    if (size) take_frame(c, 1, (char *)c->head, (uint64_t)size);
+}
+
+static void end_answer(struct line *line) {
+    struct client *c = line->client;
+    line->busy = 0;
+    if (line->status != 200) {
+        fprintf(stderr, "refused: %d\n", line->status);
+        drop(c);
+        return;
+    }
+    if (line->closes) close_line(line);
+    if (line == c->lines) {
+        end_packet(c);
+        request(line);
+    } else if (*c->outgoing) {
+        request(line);
+    }
+}
+
+/* A line of the head, or of those between the chunks of a body. */
+static void take_line(struct line *line) {
+    char *text = line->text;
+    text[line->length] = 0;
+    if (line->part == SIZE) {
+        line->left = strtol(text, 0, 16);
+        line->part = line->left ? BODY : REST;
+    } else if (line->part == REST) { /* behind a chunk, or behind the last one */
+        if (line->left < 0) line->part = SIZE;
+        else end_answer(line);
+    } else if (!line->length) {
+        line->part = line->chunked ? SIZE : BODY;
+        if (line->part == BODY && !line->left) end_answer(line);
+    } else if (!line->status) {
+        line->status = atoi(text + 9);
+        line->closes = !strncmp(text, "HTTP/1.0", 8);
+    } else if (!strncasecmp(text, "content-length:", 15)) {
+        line->left = atol(text + 15);
+    } else if (!strncasecmp(text, "transfer-encoding:", 18)) {
+        line->chunked = 1;
+    } else if (!strncasecmp(text, "connection:", 11)) {
+        line->closes = strcasestr(text, "close") != 0;
+    }
+    line->length = 0;
+}
+
+static void take_body(struct line *line, char byte) {
+    struct client *c = line->client;
+    if (line == c->lines) { /* what answers a POST says nothing */
+        if (byte == 0x1e) end_packet(c);
+        else if (c->have < PEEK) c->head[c->have++] = (unsigned char)byte;
+    }
+    if (--line->left) return;
+    if (!line->chunked) end_answer(line);
+    else line->part = REST, line->left = -1;
+}
+
+static void serve_line(struct line *line) {
+    static char chunk[1 << 16];
+    if (line->fd < 0 || line->client->state == GONE) return;
+    if (!line->connected) {
+        line->connected = 1;
+        want_input(line->fd, line);
+        request(line);
+        return;
+    }
+    ssize_t size = recv(line->fd, chunk, sizeof chunk, 0);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size <= 0 && line->busy) drop(line->client);
+    else if (size <= 0) close_line(line); /* it was idle for too long: the next request opens another */
+    else received += size;
+    for (ssize_t i = 0; i < size && line->busy; i++) {
+        if (line->part == BODY) take_body(line, chunk[i]);
+        else if (chunk[i] == '\n') take_line(line);
+        else if (chunk[i] != '\r' && line->length < (int)sizeof line->text - 1) line->text[line->length++] = chunk[i];
+    }
 }
 
 /* One turn: what has come is read, at most `milliseconds` are waited for it. */
@@ -424,8 +605,8 @@ static void turn(int milliseconds) {
     int count = epoll_wait(epoll, found, 1024, milliseconds);
     for (int i = 0; i < count; i++) {
         struct client *c = found[i].data.ptr;
-        if (!c) continue;
-        if (c->state == CONNECTING) send_head(c);
+        if (polling) serve_line(found[i].data.ptr);
+        else if (c->state == CONNECTING) send_head(c);
         else if (c->state != GONE) read_client(c);
     }
 }
@@ -659,6 +840,8 @@ int main(int count, char **words) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     total = arg.clients + (strcmp(arg.mode, "hold") ? 0 : arg.warm);
+    polling = !strcmp(arg.transport, "polling");
+    if (polling && !strcmp(arg.mode, "hold")) fail("only WebSockets are held");
     clients = calloc(total, sizeof *clients);
     epoll = epoll_create1(0);
     for (size_t i = 0; i < sizeof MODES / sizeof *MODES; i++)

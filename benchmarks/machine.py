@@ -23,6 +23,7 @@ def describe() -> dict[str, str]:
         if len(os.sched_getaffinity(0)) > 1
         else "1 (server and load share it: the figures are disturbed)",
         "memory": f"{int(memory[1]) / 2**20:.1f} GiB" if memory else "unknown",
+        "Python": f"{platform.python_version()}, built with {platform.python_compiler()}",
         "kernel": platform.release(),
         "system": system[1] if system else platform.system(),
     }

@@ -3,8 +3,9 @@
     python -m benchmarks.run [--quick] [--rounds 3] [--only fan-out ask] [--who truesocket floor node] [--out FOLDER]
 
 Sets up what it needs (``contestants.py``), does every work (``works.py``) with every contestant, one after the other
-and round after round, so that what disturbs the machine disturbs all alike, and writes ``RESULTS.md``, ``results.json``
-and ``plots/`` into the folder.  With ``--quick`` it ends with code 1 where a goal is missed by more than the noise.
+and round after round, so that what disturbs the machine disturbs all alike.  ``RESULTS.md``, ``results.json`` and
+``plots/`` are written into the folder after every round: who stops it has those that are complete.  With ``--quick`` it
+ends with code 1 where a goal is missed by more than the noise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import dataclasses
 import datetime
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +31,9 @@ from benchmarks.works import FIGURES, WORKS, Work
 
 HERE = Path(__file__).resolve().parent
 QUICK_RESULTS = HERE.parent / "test-results" / "bench-quick"
+#: Who fails at a work after so many seconds is not tried again in the next rounds.
+_PATIENCE = 40.0
+_STOPPED = 130
 console = Console(stderr=True)
 
 
@@ -43,21 +48,25 @@ def main() -> int:
         contestants.prepare()
     except Unavailable as error:
         sys.exit(f"nothing can be measured: {error}")
-    run = _measured(works, args)
-    drawn = pictures.draw(run, args.out)
-    report.write(run, args.out, drawn)
+    run = _prepared(works, args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends the server that is running, too
+    try:
+        _measure_all(run, args)
+    except KeyboardInterrupt:
+        console.print(f"stopped; {run.rounds} of {args.rounds} rounds are complete")
+        return _STOPPED
     return _finish(run, args)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measures everything side by side.")
     parser.add_argument("--quick", action="store_true", help="the works that the goals need most, as a guard")
-    parser.add_argument("--rounds", type=int, help="rounds (default: 5, quick: 3)")
+    parser.add_argument("--rounds", type=int, help="rounds (default: 3)")
     parser.add_argument("--only", nargs="+", metavar="WORK", help="works whose names begin so")
     parser.add_argument("--who", nargs="+", metavar="NAME", choices=sorted(CONTESTANTS), help="these contestants")
     parser.add_argument("--out", type=Path, help="where the results go (default: benchmarks; else test-results)")
     args = parser.parse_args()
-    args.rounds = args.rounds or (3 if args.quick else 5)
+    args.rounds = args.rounds or 3
     partly = args.quick or args.only or args.who
     args.out = args.out or (QUICK_RESULTS if partly else HERE)
     return args
@@ -81,15 +90,25 @@ def _narrowed(work: Work, args: argparse.Namespace) -> Work | None:
     return dataclasses.replace(work, contestants=names, arguments=arguments)
 
 
-def _measured(works: list[Work], args: argparse.Namespace) -> Run:
+def _prepared(works: list[Work], args: argparse.Namespace) -> Run:
+    """What is known before anything is measured."""
     names = {name for work in works for name in work.contestants}
     left_out = _set_up(names)
     command = "make bench-quick" if args.quick else "make bench"
     if args.only or args.who:
-        command = f"python -m benchmarks.run {shlex.join(sys.argv[1:])}"
-    run = Run(command, machine.describe(), contestants.versions(names - left_out), works, args.rounds)
+        words = [*(["--quick"] if args.quick else []), "--rounds", str(args.rounds)]
+        words += ["--only", *args.only] if args.only else []
+        words += ["--who", *args.who] if args.who else []
+        command = f"python -m benchmarks.run {shlex.join(words)}"
+    run = Run(command, machine.describe(), contestants.versions(names - left_out), works)
     run.began = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-    total = args.rounds * sum(len(work.contestants) for work in works)
+    return run
+
+
+def _measure_all(run: Run, args: argparse.Namespace) -> None:
+    """Round after round; ``run`` gets a round's samples when it is complete, and is written then."""
+    total = args.rounds * sum(len(work.contestants) for work in run.works)
+    hopeless: dict[tuple[str, str], Sample] = {}
     columns = (
         TextColumn("{task.description:<44}"),
         BarColumn(),
@@ -100,16 +119,24 @@ def _measured(works: list[Work], args: argparse.Namespace) -> Run:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=total)
         for number in range(args.rounds):
-            run.quiet.append({"busy": busy_elsewhere(), "load": os.getloadavg()[0]})
-            for work in works:
+            quiet = {"busy": busy_elsewhere(), "load": os.getloadavg()[0]}
+            samples = []
+            for work in run.works:
                 turns = work.contestants[number % len(work.contestants) :]  # nobody is always the first
                 for name in (*turns, *work.contestants[: number % len(work.contestants)]):
                     progress.update(task, description=f"{number + 1}: {work.name}, {name}")
-                    sample = measure(work, CONTESTANTS[name], number)
-                    run.samples.append(sample)
+                    failed = hopeless.get((work.name, name))
+                    again = failed and dataclasses.replace(failed, round=number, took=0.0)
+                    sample = again or measure(work, CONTESTANTS[name], number)
+                    samples.append(sample)
+                    if sample.error and sample.took > _PATIENCE:
+                        hopeless[work.name, name] = sample
                     progress.console.print(_line(sample), highlight=False, markup=False, soft_wrap=True)
                     progress.advance(task)
-    return run
+            run.quiet.append(quiet)
+            run.samples += samples
+            run.rounds += 1
+            report.write(run, args.out, pictures.draw(run, args.out))
 
 
 def _set_up(names: set[str]) -> set[str]:
@@ -127,7 +154,9 @@ def _set_up(names: set[str]) -> set[str]:
 
 def _line(sample: Sample) -> str:
     values = ", ".join(f"{name} {value:.4g} {FIGURES[name].unit}" for name, value in sample.figures.items())
-    return f"{sample.round + 1}  {sample.work:<20} {sample.contestant:<26} {values or sample.error}"
+    return (
+        f"{sample.round + 1}  {sample.work:<20} {sample.contestant:<26} {sample.took:5.1f} s  {values or sample.error}"
+    )
 
 
 def _finish(run: Run, args: argparse.Namespace) -> int:

@@ -6,11 +6,12 @@ better, always).  A :class:`Goal` compares our figure with somebody else's in th
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FIGURES", "GOALS", "WORKS", "Figure", "Goal", "Work"]
+__all__ = ["FIGURES", "GOALS", "WORKS", "Figure", "Goal", "Group", "Work"]
 
 #: What load.c printed.
 Printed = dict[str, Any]
@@ -28,26 +29,51 @@ class Figure:
 
 
 FIGURES = {
-    "delivery": Figure("server CPU per delivery", "us", lambda p: p["server_cpu"] / p["deliveries"] * 1e6),
+    "delivery": Figure("server CPU per delivery", "µs", lambda p: p["server_cpu"] / p["deliveries"] * 1e6),
     "last": Figure("until the last one has it, median", "ms", lambda p: p["last"]["p50"] / 1e3),
-    "round trip": Figure("server CPU per event with ack", "us", lambda p: p["server_cpu"] / p["acks"] * 1e6),
+    "round trip": Figure("server CPU per event with ack", "µs", lambda p: p["server_cpu"] / p["acks"] * 1e6),
     "answer p50": Figure("until the ack, p50", "ms", lambda p: p["round_trip"]["p50"] / 1e3),
     "answer": Figure("until the ack, p99", "ms", lambda p: p["round_trip"]["p99"] / 1e3),
-    "connect": Figure("server CPU per connect", "us", lambda p: p["connect"]["server_cpu"] / p["clients"] * 1e6),
+    "connect": Figure("server CPU per connect", "µs", lambda p: p["connect"]["server_cpu"] / p["clients"] * 1e6),
     "disconnect": Figure(
-        "server CPU per disconnect", "us", lambda p: p["disconnect"]["server_cpu"] / p["clients"] * 1e6
+        "server CPU per disconnect", "µs", lambda p: p["disconnect"]["server_cpu"] / p["clients"] * 1e6
     ),
     "memory": Figure("resident memory per idle client", "KiB", lambda p: p["kib"] / p["clients"], False),
     "push p50": Figure("push to arrival, p50", "ms", lambda p: p["arrival"]["p50"] / 1e3),
     "push p99": Figure("push to arrival, p99", "ms", lambda p: p["arrival"]["p99"] / 1e3),
+    "push max": Figure("push to arrival, the slowest", "ms", lambda p: p["arrival"]["max"] / 1e3),
+    "wire": Figure("bytes on the wire per delivery", "B", lambda p: p["received"] / p["deliveries"]),
     "late p99": Figure("due time to arrival, p99", "ms", lambda p: p["late"]["p99"] / 1e3),
 }
 
-SOCKETIO = ("node", "bun", "python-socketio", "flask-socketio-gevent", "flask-socketio-threading")
+FLASK_PEERS = ("flask-socketio-gevent", "flask-socketio-threading")
+SOCKETIO = ("node", "bun", "python-socketio", *FLASK_PEERS)
 OURS = ("truesocket-flask", "truesocket")
 FAN_OUT = ("floor", *OURS, *SOCKETIO, "nchan", "websockets")
-FLASK = ("truesocket-flask", "flask-socketio-gevent", "flask-socketio-threading")
-DOORS = ("truesocket", "truesocket-uvicorn", "truesocket-hypercorn", "truesocket-granian")
+FLASK = ("truesocket-flask", *FLASK_PEERS)
+RECOVERY = ("floor", "truesocket-flask-recovery", "truesocket-flask", "node-recovery", "node")
+GUNICORN = ("truesocket-gunicorn", "flask-socketio-gunicorn")
+DOORS = (
+    *("truesocket-uvicorn", "truesocket-hypercorn", "truesocket-granian", "truesocket"),
+    *("python-socketio", "python-socketio-hypercorn", "python-socketio-granian"),
+)
+
+
+class Group(enum.Enum):
+    """What belongs together on the page of results, in this order; each has a picture."""
+
+    FAN_OUT = "Fan-out"
+    EVENTS = "Events with ack"
+    CONNECTIONS = "Connections and memory"
+    LATENCY = "Latency"
+    DOORS = "Behind other servers"
+    OPTIONS = "Old clients, recovery, compression"
+
+
+#: Why some are not in every work.
+_HOUR = "so that a run ends within an hour: another work of this kind has it"
+_CROWD = "10,000 of its clients take most of a minute to connect; other works have it"
+_THREADS = "it keeps a thread for every connection, and a broadcast takes seconds; a smaller work has it"
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,7 @@ class Work:
     """One thing to do: a mode of the load generator and its arguments, for these contestants."""
 
     name: str
+    group: Group
     title: str
     mode: str
     figures: tuple[str, ...]
@@ -62,55 +89,91 @@ class Work:
     arguments: dict[str, object] = field(default_factory=dict)
     #: With whom `make bench-quick` does it: those whom a goal names, and the floor.
     quick: tuple[str, ...] = ()
+    #: Who is missing, and why.
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
-def _fan_out(clients: int, kind: str, quick: tuple[str, ...] = (), **more: object) -> Work:
+def _fan_out(
+    clients: int,
+    kind: str,
+    contestants: tuple[str, ...] = FAN_OUT,
+    quick: tuple[str, ...] = (),
+    seconds: float = 1.5,
+    left_out: dict[str, str] | None = None,
+) -> Work:
     size = {"100": "100 B", "2048": "2 KB"}[kind]
     return Work(
         f"fan-out {clients} {kind}",
+        Group.FAN_OUT,
         f"fan-out to {clients:,} clients, {size} of JSON",
         "cast",
         ("delivery", "last"),
-        FAN_OUT,
-        {"clients": clients, "kind": kind, "seconds": 2, **more},
+        contestants,
+        {"clients": clients, "kind": kind, "seconds": seconds, "timeout": 100},
         quick,
+        {name: _HOUR for name in FAN_OUT if name not in contestants} | (left_out or {}),
     )
 
 
 WORKS = (
     _fan_out(100, "100"),
     _fan_out(1000, "100", quick=FAN_OUT),
-    _fan_out(1000, "2048"),
-    _fan_out(5000, "100"),
-    _fan_out(10000, "100", seconds=4),
-    _fan_out(10000, "2048", seconds=4),
+    _fan_out(
+        1000, "2048", ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent", "nchan", "websockets")
+    ),
+    _fan_out(5000, "100", ("floor", "truesocket-flask", "node", "flask-socketio-gevent", "nchan")),
+    _fan_out(
+        10000,
+        "100",
+        ("floor", *OURS, "node", "bun", "flask-socketio-gevent", "nchan", "websockets"),
+        seconds=3,
+        left_out={"python-socketio": _CROWD, "flask-socketio-threading": _THREADS},
+    ),
+    _fan_out(10000, "2048", ("floor", "truesocket-flask", "node", "nchan"), seconds=3),
     Work(
         "burst 1000",
+        Group.FAN_OUT,
         "bursts of 20 events to 1,000 clients, 100 B",
         "cast",
         ("delivery",),
-        FAN_OUT,
-        {"clients": 1000, "kind": "100", "burst": 20, "seconds": 2, "least": 2},
+        ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent", "nchan", "websockets"),
+        {"clients": 1000, "kind": "100", "burst": 20, "seconds": 1.5, "least": 2},
         ("floor", *OURS),
+        {"flask-socketio-threading": _THREADS},
     ),
     Work(
         "binary 1000",
+        Group.FAN_OUT,
         "fan-out to 1,000 clients, 100 bytes as an attachment",
         "cast",
         ("delivery",),
-        ("floor", *OURS, *SOCKETIO),
-        {"clients": 1000, "kind": "100b", "seconds": 2},
+        ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
+        {"clients": 1000, "kind": "100b", "seconds": 1.5},
+        left_out={"flask-socketio-threading": _THREADS},
     ),
     Work(
         "rooms",
+        Group.FAN_OUT,
         "1,000 rooms of 10 clients, an event to one room after the other",
         "cast",
         ("delivery", "last"),
-        ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
-        {"clients": 10000, "rooms": 1000, "seconds": 3},
+        ("floor", *OURS, "node", "bun", "python-socketio"),
+        {"clients": 10000, "rooms": 1000, "seconds": 2, "timeout": 100},
+        left_out={"flask-socketio-gevent": _CROWD, "flask-socketio-threading": _THREADS},
+    ),
+    Work(
+        "polling 1000",
+        Group.FAN_OUT,
+        "fan-out to 1,000 long-polling clients, 100 B of JSON: an answer and the next request for each",
+        "cast",
+        ("delivery", "last"),
+        (*OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
+        {"clients": 1000, "kind": "100", "transport": "polling", "seconds": 1.5},
+        left_out={"flask-socketio-threading": _THREADS},
     ),
     Work(
         "ask",
+        Group.EVENTS,
         "events with ack, `async def` or JavaScript handlers; 20 clients, one event each on the way",
         "ask",
         ("round trip", "answer"),
@@ -120,6 +183,7 @@ WORKS = (
     ),
     Work(
         "ask Flask",
+        Group.EVENTS,
         "events with ack, Flask `def` handlers with a request context; 20 clients, one event each on the way",
         "ask",
         ("round trip", "answer"),
@@ -128,15 +192,8 @@ WORKS = (
         ("floor", "truesocket-flask", "node", "flask-socketio-threading"),
     ),
     Work(
-        "ask alone",
-        "events with ack of a single client, one at a time: nothing comes in bunches",
-        "ask",
-        ("round trip", "answer"),
-        ("floor", *OURS, *SOCKETIO, "websockets"),
-        {"clients": 1, "seconds": 2, "settle": 500},
-    ),
-    Work(
         "ask Flask async",
+        Group.EVENTS,
         "events with ack, a Flask `async def` handler; 20 clients, one event each on the way",
         "ask",
         ("round trip", "answer"),
@@ -144,94 +201,205 @@ WORKS = (
         {"clients": 20, "seconds": 2, "settle": 500, "event": "ask_async"},
     ),
     Work(
+        "ask alone",
+        Group.EVENTS,
+        "events with ack of a single client, one at a time: nothing comes in bunches",
+        "ask",
+        ("round trip", "answer"),
+        ("floor", *OURS, *SOCKETIO, "websockets"),
+        {"clients": 1, "seconds": 1.5, "settle": 500},
+    ),
+    Work(
+        "polling ask",
+        Group.EVENTS,
+        "events with ack of 20 long-polling clients: a POST for the event, a GET for its ack",
+        "ask",
+        ("round trip", "answer"),
+        (*OURS, *SOCKETIO),
+        {"clients": 20, "seconds": 1.5, "settle": 200, "transport": "polling"},
+    ),
+    Work(
         "hold 1000",
+        Group.CONNECTIONS,
         "1,000 clients connect, join a room, stay idle, leave; minimal heads",
         "hold",
         ("connect", "disconnect", "memory"),
-        (*FAN_OUT,),
-        {"clients": 1000, "warm": 300},
+        FAN_OUT,
+        {"clients": 1000, "warm": 300, "idle": 0.7},
         ("floor", *OURS, "node"),
     ),
     Work(
         "hold 1000 browser",
-        "the same with a browser's head and 300 bytes of cookies",
+        Group.CONNECTIONS,
+        "1,000 clients with a browser's head and 300 bytes of cookies",
         "hold",
         ("connect", "memory"),
-        (*OURS, *SOCKETIO),
-        {"clients": 1000, "warm": 300, "head": "browser"},
+        (*OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
+        {"clients": 1000, "warm": 300, "head": "browser", "idle": 0.7},
+        left_out={"flask-socketio-threading": _HOUR},
     ),
     Work(
         "hold 10000",
+        Group.CONNECTIONS,
         "10,000 clients connect, join a room, stay idle, leave; minimal heads",
         "hold",
         ("connect", "disconnect", "memory"),
-        (*FAN_OUT,),
-        {"clients": 10000, "warm": 300},
+        ("floor", *OURS, "node", "bun", "python-socketio", "nchan", "websockets"),
+        {"clients": 10000, "warm": 300, "idle": 0.7, "timeout": 100},
+        left_out={"flask-socketio-gevent": _CROWD, "flask-socketio-threading": _THREADS},
     ),
     Work(
         "hold 10000 browser",
-        "the same with a browser's head and 300 bytes of cookies",
+        Group.CONNECTIONS,
+        "10,000 clients with a browser's head and 300 bytes of cookies",
         "hold",
         ("connect", "memory"),
-        (*OURS, *SOCKETIO),
-        {"clients": 10000, "warm": 300, "head": "browser"},
+        (*OURS, "node"),
+        {"clients": 10000, "warm": 300, "head": "browser", "idle": 0.7},
+        left_out={"bun": _HOUR} | dict.fromkeys(("python-socketio", *FLASK_PEERS), _CROWD),
     ),
     Work(
         "pushes 1000",
+        Group.LATENCY,
         "5 pushes per second to 1,000 clients",
         "tick",
         ("push p50", "push p99"),
-        ("floor", *OURS, *SOCKETIO),
-        {"clients": 1000, "interval": 200_000, "least": 15},
+        ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
+        {"clients": 1000, "interval": 200_000, "least": 10},
+        left_out={"flask-socketio-threading": _THREADS},
     ),
     Work(
         "pushes 10000",
+        Group.LATENCY,
         "one push per second to 10,000 clients",
         "tick",
-        ("push p50", "push p99"),
-        ("floor", *OURS, "node", "bun", "python-socketio"),
-        {"clients": 10000, "interval": 1_000_000, "least": 10},
+        ("push p50", "push p99", "push max"),
+        ("floor", *OURS, "node", "bun"),
+        {"clients": 10000, "interval": 1_000_000, "least": 8},
+        left_out=dict.fromkeys(("python-socketio", "flask-socketio-gevent"), _CROWD),
     ),
     Work(
         "behind 10000",
+        Group.LATENCY,
         "a small event with ack right behind a broadcast to 10,000 clients",
         "behind",
         ("answer p50", "answer"),
-        ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
-        {"clients": 10000, "kind": "100", "seconds": 4},
+        ("floor", *OURS, "node", "bun"),
+        {"clients": 10000, "kind": "100", "seconds": 3},
+        left_out=dict.fromkeys(("python-socketio", "flask-socketio-gevent"), _CROWD),
     ),
     Work(
         "burners",
+        Group.LATENCY,
         "50 pushes per second to 100 clients while 4 handlers compute for 3 seconds",
         "tick",
-        ("push p99", "late p99"),
+        ("late p99", "push p99"),
         ("floor", *FLASK),
         {"clients": 100, "interval": 20_000, "least": 125, "burners": 4, "seconds": 3, "timeout": 40},
         ("floor", *FLASK),
     ),
     Work(
         "sleepers",
+        Group.LATENCY,
         "50 pushes per second to 300 clients while 200 handlers sleep for 3 seconds",
         "tick",
-        ("push p99", "late p99"),
+        ("late p99", "push p99"),
         FLASK,
         {"clients": 300, "interval": 20_000, "least": 125, "nappers": 200, "seconds": 3},
     ),
     Work(
         "doors fan-out",
+        Group.DOORS,
         "fan-out to 1,000 clients, 100 B, behind plain ASGI servers",
         "cast",
         ("delivery",),
-        (*DOORS, "python-socketio", "python-socketio-hypercorn", "python-socketio-granian"),
-        {"clients": 1000, "kind": "100", "seconds": 2},
+        DOORS,
+        {"clients": 1000, "kind": "100", "seconds": 1.5},
     ),
     Work(
         "doors ask",
+        Group.DOORS,
         "events with ack behind plain ASGI servers",
         "ask",
         ("round trip",),
-        (*DOORS, "python-socketio", "python-socketio-hypercorn", "python-socketio-granian"),
-        {"clients": 20, "seconds": 2, "settle": 500},
+        DOORS,
+        {"clients": 20, "seconds": 1.5, "settle": 500},
+    ),
+    Work(
+        "gunicorn fan-out 100",
+        Group.DOORS,
+        "fan-out to 100 clients, 100 B, behind gunicorn's `gthread` worker",
+        "cast",
+        ("delivery", "last"),
+        ("floor", *GUNICORN),
+        {"clients": 100, "kind": "100", "seconds": 1.5},
+    ),
+    Work(
+        "gunicorn fan-out 1000",
+        Group.DOORS,
+        "fan-out to 1,000 clients, 100 B, behind gunicorn's `gthread` worker",
+        "cast",
+        ("delivery", "last"),
+        ("floor", *GUNICORN),
+        {"clients": 1000, "kind": "100", "seconds": 1.5},
+    ),
+    Work(
+        "gunicorn ask",
+        Group.DOORS,
+        "events with ack, Flask `def` handlers, behind gunicorn's `gthread` worker",
+        "ask",
+        ("round trip", "answer"),
+        ("floor", *GUNICORN),
+        {"clients": 20, "seconds": 1.5, "settle": 500},
+    ),
+    Work(
+        "gunicorn hold 1000",
+        Group.DOORS,
+        "1,000 clients connect, join a room, stay idle, leave, behind gunicorn's `gthread` worker",
+        "hold",
+        ("connect", "disconnect", "memory"),
+        ("floor", *GUNICORN),
+        {"clients": 1000, "warm": 300, "idle": 0.7},
+    ),
+    Work(
+        "mixed 1000",
+        Group.OPTIONS,
+        "fan-out to 1,000 clients, 100 B: every second one is of Engine.IO 3 (Socket.IO 2)",
+        "cast",
+        ("delivery", "last"),
+        ("floor", *OURS, "node-old"),
+        {"clients": 1000, "kind": "100", "seconds": 1.5, "old": 2},
+        left_out=dict.fromkeys(("python-socketio", *FLASK_PEERS), "it does not speak Engine.IO 3"),
+    ),
+    Work(
+        "recovery fan-out",
+        Group.OPTIONS,
+        "fan-out to 1,000 clients, 100 B, with and without recovery of connections",
+        "cast",
+        ("delivery", "last"),
+        RECOVERY,
+        {"clients": 1000, "kind": "100", "seconds": 1.5},
+    ),
+    Work(
+        "recovery hold",
+        Group.OPTIONS,
+        "1,000 clients connect, stay idle, leave, with and without recovery of connections",
+        "hold",
+        ("connect", "memory"),
+        RECOVERY,
+        {"clients": 1000, "warm": 300, "idle": 0.7},
+    ),
+    Work(
+        "compression",
+        Group.OPTIONS,
+        "fan-out to 1,000 clients that offer permessage-deflate, 2 KB of JSON",
+        "cast",
+        ("delivery", "wire", "last"),
+        (
+            *("floor", "truesocket-flask-deflate", "truesocket-flask", "node-deflate", "node"),
+            *("python-socketio", "websockets"),
+        ),
+        {"clients": 1000, "kind": "2048", "seconds": 1.5, "deflate": 1},
     ),
 )
 
@@ -251,15 +419,12 @@ class Goal:
     grows_from: str = ""
 
 
-_PEERS_IN_FLASK = ("flask-socketio-gevent", "flask-socketio-threading")
-
-
 def _fan_out_goals(work: str) -> tuple[Goal, ...]:
     return (
         Goal(work, "delivery", "truesocket-flask", 1.25, ("floor",)),
         Goal(work, "delivery", "truesocket-flask", 1.0, ("nchan",)),
         Goal(work, "delivery", "truesocket-flask", 0.6, ("node",)),
-        Goal(work, "delivery", "truesocket-flask", 0.2, _PEERS_IN_FLASK),
+        Goal(work, "delivery", "truesocket-flask", 0.2, FLASK_PEERS),
     )
 
 

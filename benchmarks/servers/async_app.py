@@ -19,7 +19,7 @@ app: Any
 if os.environ["BENCH_WHO"] == "truesocket":
     import truesocket
 
-    server = truesocket.Server()
+    server = truesocket.Server(**payloads.options())
     app = truesocket.ASGIApp(server)
 
     @server.on("connect")

@@ -1,21 +1,23 @@
-"""One Flask application for us and for Flask-SocketIO; ``python flask_app.py PORT truesocket|threading|gevent``.
+"""One Flask application for us and for Flask-SocketIO; only the import and the line that starts it differ.
 
-Only the import and the line that starts it differ.
+``BENCH_WHO`` says whose it is: ``truesocket``, or Flask-SocketIO's mode (``threading``, ``gevent``).
+``python flask_app.py PORT`` serves it; so does gunicorn, as ``flask_app:app``.
 """
 
 # ruff: noqa: E402, I001 -- gevent must come before everything else
 
 from __future__ import annotations
 
-import sys
+import os
 
-PORT, WHO = int(sys.argv[1]), sys.argv[2]
+WHO = os.environ["BENCH_WHO"]
 
 if WHO == "gevent":
     from gevent import monkey
 
     monkey.patch_all()
 
+import sys
 import time
 from typing import Any
 
@@ -32,7 +34,7 @@ PAYLOADS = payloads.read()
 
 app = Flask(__name__)
 app.secret_key = "benchmark"
-socketio = SocketIO(app) if WHO == "truesocket" else SocketIO(app, async_mode=WHO)
+socketio = SocketIO(app, **payloads.options()) if WHO == "truesocket" else SocketIO(app, async_mode=WHO)
 
 
 @socketio.on("connect")
@@ -101,4 +103,4 @@ if __name__ == "__main__":
         import logging
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    socketio.run(app, host="127.0.0.1", port=PORT, **options)
+    socketio.run(app, host="127.0.0.1", port=int(sys.argv[1]), **options)

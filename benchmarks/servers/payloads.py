@@ -1,4 +1,4 @@
-"""What every server sends, made once as files, so that all of them send the same bytes.
+"""What every server sends, made once as files, so that all of them send the same bytes; and how it is configured.
 
 The runner writes them; each server reads them (the Python ones by :func:`read`).
 """
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SIZES", "read", "write"]
+__all__ = ["SIZES", "options", "read", "write"]
 
 #: Bytes of JSON, by the name of the payload.
 SIZES = {"100": 100, "2048": 2048}
@@ -36,6 +36,12 @@ def _padded(size: int) -> dict[str, Any]:
 
 def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def options() -> dict[str, Any]:
+    """The options of the server that is measured: those that ``BENCH_OPTIONS`` holds as JSON."""
+    found: dict[str, Any] = json.loads(os.environ.get("BENCH_OPTIONS", "{}"))
+    return found
 
 
 def read() -> dict[str, Any]:

@@ -8,6 +8,7 @@ const port = Number(process.argv[2]);
 const require = createRequire(process.env.BENCH_MODULES + "/");
 const { Server } = require("socket.io");
 
+const options = JSON.parse(process.env.BENCH_OPTIONS ?? "{}");
 const payloads = {};
 for (const size of [100, 2048]) {
   payloads[size] = JSON.parse(readFileSync(`${process.env.BENCH_PAYLOADS}/${size}.json`, "utf8"));
@@ -65,7 +66,7 @@ if (globalThis.Bun) {
   Bun.serve({ hostname: "127.0.0.1", port, idleTimeout: 30, ...engine.handler() });
 } else {
   const http = createServer();
-  const io = new Server(http, { serveClient: false });
+  const io = new Server(http, { serveClient: false, ...options });
   // what its page on memory recommends: the first request of a connection is not kept
   io.engine.on("connection", (socket) => { socket.request = null; });
   handle(io);
