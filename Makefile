@@ -104,10 +104,10 @@ clients-table: setup ## run every client through every door, write docs/referenc
 screenshot: setup ## take the picture of the demo that the README shows
 	@$(PY) -m scripts.screenshot docs/images/demo.png
 
-bench: $(VENV)/.bench ## measure everything beside the floor and the peers (an hour or more); writes benchmarks/RESULTS.md
+bench: $(VENV)/.bench ## measure everything beside the floor and the peers (about an hour); writes benchmarks/RESULTS.md
 	@$(PY) -m benchmarks.run $(ARGS)
 
-bench-quick: $(VENV)/.bench ## the same in a few minutes, for the goals; fails where one is missed (test-results/bench-quick)
+bench-quick: $(VENV)/.bench ## the same in about six minutes, for the goals; fails where one is missed (test-results/bench-quick)
 	@$(PY) -m benchmarks.run --quick $(ARGS)
 
 bench-fanout: $(VENV)/.bench ## fan out to 1,000 WebSocket clients beside the floor; server CPU per delivery

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import io
 import logging
 import ssl
@@ -263,7 +264,7 @@ def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> 
 def handshake_of(environ: dict[str, Any], path: str, transport: str) -> Handshake:
     """The handshake of a request, with what the client's handlers may know of its environ (PEP 3333)."""
     headers = [
-        (sys.intern(name[5:].replace("_", "-").lower()), value)
+        (_header_of(name), value)
         for name, value in environ.items()
         if name.startswith("HTTP_")
     ]
@@ -288,10 +289,22 @@ def handshake_of(environ: dict[str, Any], path: str, transport: str) -> Handshak
 
 
 def _kept(environ: dict[str, Any]) -> dict[str, Any]:
-    kept = {sys.intern(name): value for name, value in environ.items() if not name.startswith(_OF_THE_HOST)}
+    kept = {_shared(name): value for name, value in environ.items() if not name.startswith(_OF_THE_HOST)}
     kept["wsgi.input"] = io.BytesIO()
     kept["wsgi.errors"] = sys.stderr
     return kept
+
+
+@functools.lru_cache(256)
+def _header_of(key: str) -> str:
+    """The name of a header, from its key in an environ."""
+    return key[5:].replace("_", "-").lower()
+
+
+@functools.lru_cache(256)
+def _shared(name: str) -> str:
+    """The same object for equal names.  Not interned: clients choose them, and interned ones may stay for ever."""
+    return name
 
 
 def _text(value: str) -> str:
