@@ -147,6 +147,42 @@ def test_two_gets_at_once(revision):
     assert listener.named("closed") == [Reason.TRANSPORT_ERROR]
 
 
+def test_a_client_that_leaves_its_parked_get_misses_nothing():
+    watches = []
+
+    def watch(left):
+        watches.append("begun")
+        leave.append(left)
+        return lambda: watches.append("ended")
+
+    leave = []
+
+    async def scene():
+        engine, _ = come_in()
+        await turn(engine, GET, watch)  # the hello is there at once: nobody to watch
+        assert watches == []
+        waiting = asyncio.ensure_future(turn(engine, GET, watch))
+        while not leave:
+            await asyncio.sleep(0)
+        leave.pop()()
+        with pytest.raises(polling.Left):
+            await waiting
+        assert watches == ["begun", "ended"]
+        engine.send(Parcel('2["news",1]'))
+        reply = await turn(engine, GET, watch)
+        assert watches == ["begun", "ended"]
+        again = asyncio.ensure_future(turn(engine, GET, watch))
+        while not leave:
+            await asyncio.sleep(0)
+        engine.send(Parcel('2["news",2]'))
+        leave.pop()()  # too late
+        return reply, await again
+
+    first, second = run(scene())
+    assert (first.body, second.body) == (b'42["news",1]', b'42["news",2]')
+    assert watches == ["begun", "ended"] * 2
+
+
 def test_a_get_behind_the_upgrade_is_refused_and_harms_nobody():
     async def scene():
         engine, listener = come_in()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from functools import partial
 from typing import Any, cast
 
 from truesocket.codec import engineio
@@ -24,7 +25,7 @@ from truesocket.doors.entrance import Entrance, Prepare
 from truesocket.doors.polls import Poll
 from truesocket.errors import TooLarge
 from truesocket.session.engine import Engine, Reason
-from truesocket.transports.polling import HttpReply
+from truesocket.transports.polling import HttpReply, Left
 
 __all__ = ["ASGIApp", "App", "Receive", "Scope", "Send"]
 
@@ -137,13 +138,16 @@ class ASGIApp:
     async def _turn(self, poll: Poll, receive: Receive) -> HttpReply | None:
         """One GET or POST; ``None`` where the client went away meanwhile."""
         if poll.method == "GET":
-            return await _until_gone(poll.get(), receive)
+            try:
+                return await poll.get(partial(_watch, receive))
+            except Left:
+                return None
         refusal = poll.begins()
         if refusal is not None:
             return refusal
         try:
             body = await _body(receive, self.entrance.server.config.max_payload)
-            return None if body is None else await _until_gone(poll.post(body), receive)
+            return None if body is None else await poll.post(body)
         except TooLarge:
             return poll.too_large()
         finally:
@@ -376,21 +380,18 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
             return b"".join(parts)
 
 
-async def _until_gone(turn: Awaitable[HttpReply], receive: Receive) -> HttpReply | None:
-    """A parked turn ends when its client goes away."""
-    answer = asyncio.ensure_future(turn)
-    if not answer.done():
-        await asyncio.sleep(0)
-    if answer.done():
-        return answer.result()
-    leaving = asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        if not answer.done():
-            answer.cancel()
-    return answer.result() if answer.done() and not answer.cancelled() else None
+def _watch(receive: Receive, left: Callable[[], None]) -> Callable[[], object]:
+    """Calls ``left`` when the client of a parked GET goes away; what is returned ends that."""
+
+
+    def over(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # a host that fails here has lost the client, too
+        left()
+
+    leaving = asyncio.get_running_loop().create_task(_gone(receive))
+    leaving.add_done_callback(over)
+    return leaving.cancel
 
 
 async def _gone(receive: Receive) -> None:

@@ -13,7 +13,7 @@ from truesocket.doors.entrance import Entrance
 from truesocket.session.engine import Reason
 from truesocket.session.peer import Peer
 from truesocket.transports import polling
-from truesocket.transports.polling import HttpReply, HttpRequest
+from truesocket.transports.polling import HttpReply, HttpRequest, Watch
 
 __all__ = ["Poll", "admit"]
 
@@ -28,9 +28,9 @@ class Poll:
     peer: Peer[Handshake]
     extra: tuple[tuple[str, str], ...]
 
-    async def get(self) -> HttpReply:
-        """Waits until there is something to tell."""
-        return self.finished(await polling.turn(self.peer.engine, self._request()))
+    async def get(self, watch: Watch | None = None) -> HttpReply:
+        """Waits until there is something to tell.  Raises :class:`Left` where ``watch`` says so."""
+        return self.finished(await polling.turn(self.peer.engine, self._request(), watch))
 
     async def post(self, body: bytes) -> HttpReply:
         """Takes the packets of a body that has come whole."""

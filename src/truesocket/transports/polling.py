@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from truesocket.codec import engineio, jsons
@@ -16,7 +17,10 @@ from truesocket.codec.oldways import build_jsonp, parse_jsonp
 from truesocket.errors import PacketError
 from truesocket.session.engine import Engine, State
 
-__all__ = ["HttpReply", "HttpRequest", "compressed", "error_reply", "payload_reply", "turn"]
+__all__ = ["HttpReply", "HttpRequest", "Left", "Watch", "compressed", "error_reply", "payload_reply", "turn"]
+
+#: Watches a client whose GET is parked: calls back when it has gone away; what it returns ends the watch.
+Watch = Callable[[Callable[[], None]], Callable[[], object]]
 
 _ERRORS = {
     0: (400, "Transport unknown"),
@@ -31,6 +35,10 @@ _ERRORS = {
     8: (503, "Too many handshakes"),
     9: (503, "Server shutting down"),
 }
+
+
+class Left(Exception):
+    """The client has gone away while its GET was parked; there is nobody to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +78,40 @@ def error_reply(code: int, hint: str = "", status: int | None = None) -> HttpRep
     return HttpReply(status or usual, jsons.dumps(content)[0].encode(), "application/json")
 
 
-async def turn(engine: Engine, request: HttpRequest) -> HttpReply:
-    """One GET or POST of a session that exists, or did so when the request was let in."""
+async def turn(engine: Engine, request: HttpRequest, watch: Watch | None = None) -> HttpReply:
+    """One GET or POST of a session that exists, or did so when the request was let in.
+
+    Raises :class:`Left` where ``watch`` says so of a parked GET.
+    """
     if engine.state is State.CLOSED:
         return error_reply(1, "the session has just ended")
     if request.method == "GET":
-        return await _get(engine, request.jsonp)
+        return await _get(engine, request.jsonp, watch)
     return await _post(engine, request)
 
 
-async def _get(engine: Engine, jsonp: str | None) -> HttpReply:
-    future: asyncio.Future[list[EnginePacket]] = asyncio.get_running_loop().create_future()
+async def _get(engine: Engine, jsonp: str | None, watch: Watch | None) -> HttpReply:
+    future: asyncio.Future[list[EnginePacket] | None] = asyncio.get_running_loop().create_future()
 
-    def answer(packets: list[EnginePacket]) -> None:
+    def answer(packets: list[EnginePacket] | None) -> None:
         if not future.done():
             future.set_result(packets)
 
     if not engine.poll(answer):
         over = "two GETs of one session at the same time; the session has been closed"
         return error_reply(3, "this session has its WebSocket" if engine.link is not None else over)
+    end_watch = watch(lambda: answer(None)) if watch is not None and not future.done() else None
     try:
         packets = await future
     except asyncio.CancelledError:
         engine.poll_lost(answer)
         raise
+    finally:
+        if end_watch is not None:
+            end_watch()
+    if packets is None:
+        engine.poll_lost(answer)
+        raise Left
     return payload_reply(engine, packets, jsonp)
 
 
