@@ -133,6 +133,20 @@ def test_fork_is_a_copy_for_each_connection(house, store, event, options, warnin
     assert warnings() == []
 
 
+def test_a_client_without_cookies_has_a_new_session_and_flask_is_not_asked(house, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        SecureCookieSessionInterface, "open_session", lambda self, app, request: asked.append(request.cookies)
+    )
+    with house(SIGNED) as it:
+        one, two = it.connect(), it.connect()
+        assert one.call("take", "user") == ["nothing"]
+        one.call("put", "user", "Eve")
+        assert one.call("take", "user") == ["Eve"]
+        assert two.call("take", "user") == ["nothing"]
+        assert asked == []
+
+
 def test_the_namespaces_of_a_connection_share_the_copy_and_server_environ_shows_it(house):
     with house(SIGNED) as it:
         it.page("/put/user/Ada")

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import contestants
 from benchmarks.measure import Sample, measure
 from benchmarks.verdicts import Verdict, judge
-from benchmarks.works import FIGURES, GOALS, WORKS, Goal, Work
+from benchmarks.works import FIGURES, GOALS, WORKS, Goal, Group, Work
 
 needs_compiler = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None, reason="the load generator needs Linux and a C compiler"
@@ -70,19 +70,29 @@ def test_the_tables_name_what_exists():
         assert set(work.quick) <= set(work.contestants)
     for goal in GOALS:
         assert goal.figure in works[goal.work].figures
-        assert {goal.ours, *goal.than} <= set(works[goal.work].contestants)
+        work = works[goal.work]
+        assert goal.ours in work.contestants
+        assert set(goal.than) <= set(work.contestants) | work.left_out.keys()
+        assert not goal.than or set(goal.than) & set(work.contestants)
+
+
+def work(name, mode, *figures, **arguments):
+    return Work(name, Group.EVENTS, "", mode, figures, (), {"seconds": 0.1, **arguments})
 
 
 MODES = {
-    "hold": Work("hold", "", "hold", ("connect", "disconnect", "memory"), (), {"clients": 30, "warm": 5, "idle": 0.1}),
-    "cast": Work("cast", "", "cast", ("delivery", "last"), (), {"clients": 30, "burst": 2, "seconds": 0.1}),
-    "rooms": Work("rooms", "", "cast", ("delivery",), (), {"clients": 30, "rooms": 3, "seconds": 0.1}),
-    "binary": Work("binary", "", "cast", ("delivery",), (), {"clients": 5, "kind": "2048b", "seconds": 0.1}),
-    "ask": Work("ask", "", "ask", ("round trip", "answer"), (), {"clients": 5, "inflight": 3, "seconds": 0.1}),
-    "behind": Work("behind", "", "behind", ("answer p50",), (), {"clients": 30, "kind": "100", "seconds": 0.1}),
-    "tick": Work(
-        "tick", "", "tick", ("push p99", "late p99"), (), {"clients": 10, "least": 5, "burners": 1, "seconds": 0.1}
-    ),
+    "hold": work("hold", "hold", "connect", "disconnect", "memory", clients=30, warm=5, idle=0.1),
+    "cast": work("cast", "cast", "delivery", "last", clients=30, burst=2),
+    "old": work("old", "cast", "delivery", clients=30, old=2),
+    "rooms": work("rooms", "cast", "delivery", clients=30, rooms=3),
+    "binary": work("binary", "cast", "delivery", clients=5, kind="2048b"),
+    "ask": work("ask", "ask", "round trip", "answer", clients=5, inflight=3),
+    "behind": work("behind", "behind", "answer p50", clients=30, kind="100"),
+    "tick": work("tick", "tick", "push p99", "late p99", clients=10, least=5, burners=1),
+}
+POLLING = {
+    "cast": work("cast", "cast", "delivery", clients=20, transport="polling"),
+    "ask": work("ask", "ask", "round trip", clients=5, transport="polling"),
 }
 
 
@@ -91,8 +101,17 @@ MODES = {
 @pytest.mark.parametrize("name", ["floor", "truesocket-flask"])
 def test_everything_that_was_sent_is_counted(name, mode):
     """The load generator ends with an error where an event is lost or comes twice."""
+    check(name, MODES[mode])
+
+
+@needs_compiler
+@pytest.mark.parametrize("mode", POLLING)
+def test_so_it_is_on_long_polling(mode):
+    check("truesocket-flask", POLLING[mode])
+
+
+def check(name, work):
     contestants.prepare()
-    work = MODES[mode]
     sample = measure(work, contestants.CONTESTANTS[name], 0)
     assert not sample.error
     assert set(sample.figures) == set(work.figures)

@@ -383,7 +383,6 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
 def _watch(receive: Receive, left: Callable[[], None]) -> Callable[[], object]:
     """Calls ``left`` when the client of a parked GET goes away; what is returned ends that."""
 
-
     def over(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             task.exception()  # a host that fails here has lost the client, too

@@ -263,11 +263,7 @@ def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> 
 
 def handshake_of(environ: dict[str, Any], path: str, transport: str) -> Handshake:
     """The handshake of a request, with what the client's handlers may know of its environ (PEP 3333)."""
-    headers = [
-        (_header_of(name), value)
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
+    headers = [(_header_of(name), value) for name, value in environ.items() if name.startswith("HTTP_")]
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
             headers.append((name.replace("_", "-").lower(), environ[name]))
