@@ -17,8 +17,6 @@ __all__ = ["PEERS", "Run", "disturbed", "headlines", "nearest", "places", "us", 
 
 #: Cores that other work may take before we say that the machine was not quiet.
 _QUIET = 0.1
-#: The load average that our own work stays below: server, load, and at most a few threads that compute.
-_BUSY = 8.0
 #: How the names of contestants end that have an option on.
 _OPTIONS = ("-recovery", "-deflate")
 
@@ -70,13 +68,11 @@ def nearest(run: Run, work: Work, figure: str, peer: str) -> Spread | None:
 
 
 def disturbed(run: Run) -> bool:
-    """Whether other programs had a noticeable part of the machine."""
-    return busiest(run) > _BUSY or any(each["busy"] > _QUIET for each in run.quiet)
+    """Whether other programs had a noticeable part of the machine.
 
-
-def busiest(run: Run) -> float:
-    """The highest load average behind any measurement; our own part of it is below ``_BUSY``."""
-    return max((sample.load_average for sample in run.samples), default=0.0)
+    The load average does not say so: contestants with a thread for each client raise it for minutes.
+    """
+    return any(each["busy"] > _QUIET for each in run.quiet)
 
 
 def write(run: Run, folder: Path, plots: list[str]) -> None:
@@ -99,14 +95,17 @@ def _took(run: Run, work: Work) -> float:
 def _page(run: Run, plots: list[str]) -> Iterator[str]:
     yield "# Results\n"
     yield f"Written by `{run.command}`, {run.began}; do not edit. How it is measured: [README](README.md).\n"
+    took = ", ".join(f"{each['busy']:.2f}" for each in run.quiet)
     if disturbed(run):
         yield (
-            "> **The machine was not quiet.** Other programs took "
-            + ", ".join(f"{each['busy']:.1f}" for each in run.quiet)
-            + " cores before the rounds (load average "
-            + ", ".join(f"{each['load']:.1f}" for each in run.quiet)
-            + f"), and the load average rose to {busiest(run):.0f} meanwhile. Take these figures as a smoke test:"
-            " shared caches inflate CPU times, and waiting times say nothing.\n"
+            f"> **The machine was not quiet.** Other programs took {took} cores before the rounds. Take these figures"
+            " as a smoke test: shared caches inflate CPU times, and waiting times say nothing.\n"
+        )
+    elif took:
+        highest = max(run.samples, key=lambda sample: sample.load_average)
+        yield (
+            f"Other programs took {took} cores before the rounds. The load average was highest behind"
+            f" `{highest.contestant}` in `{highest.work}`: {highest.load_average:.0f}.\n"
         )
     yield (
         f"{run.rounds} round{'s' if run.rounds > 1 else ''}, interleaved; medians, the least and the most in brackets."
