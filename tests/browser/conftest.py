@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, sync_playwright
 
 from tests.support.chromium import FLAGS, find_chromium
 
@@ -29,17 +29,22 @@ class Channel:
 
 
 class Visit:
-    """One open page: what it shows, what it opened, and what went wrong in it."""
+    """One open page: what it shows, what it opened, and what went wrong in it, but for complaints called `harmless`."""
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, harmless: tuple[str, ...] = ()) -> None:
         self.page = page
         self.channels: list[Channel] = []
         self.troubles: list[str] = []
         page.on("websocket", self._opened)
         page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
-        page.on("console", lambda said: said.type == "error" and self.troubles.append(f"console: {said.text}"))
+        page.on("console", self._complained)
         page.on("request", self._only_from(url))
+        self._harmless = harmless
         page.goto(url)
+
+    def _complained(self, said: ConsoleMessage) -> None:
+        if said.type == "error" and not any(known in said.text for known in self._harmless):
+            self.troubles.append(f"console: {said.text}")
 
     def _opened(self, socket: WebSocket) -> None:
         channel = Channel(socket.url)
@@ -104,13 +109,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser, request):
-    """Open a page as a visitor of its own: `visit(url)`. At the end none may have had trouble."""
+    """Open a page as a visitor of its own: `visit(url)`. At the end none may have had trouble.
+
+    What a page may complain of is said at its opening, `visit(url, harmless=(...))`: a complaint may come as late as
+    the closing of the page.
+    """
     contexts, visits = [], []
 
-    def open_page(url: str, **options) -> Visit:
+    def open_page(url: str, harmless: tuple[str, ...] = (), **options) -> Visit:
         context = browser.new_context(**options)
         contexts.append(context)
-        visits.append(Visit(context.new_page(), url))
+        visits.append(Visit(context.new_page(), url, harmless))
         return visits[-1]
 
     yield open_page
