@@ -19,6 +19,7 @@ from truesocket.core.ports import Envelope
 from truesocket.core.recovery import Recovery
 from truesocket.core.rooms import Rooms
 from truesocket.core.socket import Command, Socket, SocketState
+from truesocket.core.turns import undisturbed
 
 __all__ = ["Fanout", "Space"]
 
@@ -75,13 +76,15 @@ class Fanout:
         else:
             send = partial(self._send, self._together(envelope))
         if len(members) <= STEP:
-            send(members, envelope)
+            with undisturbed:
+                send(members, envelope)
             return None
         return self._in_steps(send, members, envelope)
 
     def _in_steps(self, send: _Send, members: Sequence[Socket], envelope: Envelope) -> Iterator[None]:
         for start in range(0, len(members), STEP):
-            send(members[start : start + STEP], envelope)
+            with undisturbed:
+                send(members[start : start + STEP], envelope)
             yield
 
     def _together(self, envelope: Envelope) -> list[Parcel]:

@@ -34,6 +34,7 @@ from uvicorn.server import HANDLED_SIGNALS, ServerState
 
 from truesocket.codec import upgrade
 from truesocket.codec.upgrade import Head
+from truesocket.core import turns
 from truesocket.core.ports import Handshake
 from truesocket.doors import opening, tls
 from truesocket.doors.asgi import Receive, Scope, Send
@@ -52,10 +53,8 @@ _LOOK = 0.02
 _STARTUP_FAILURE = 3
 #: Seconds within which two signals of different kinds mean the same.
 _ALONG = 2.0
-#: Seconds after which Python makes a busy thread let others run (its own default is 0.005).  With 4 threads that burn
-#: the CPU beside it, a push took 14, 10 and 5 ms (median) and 420, 114 and 33 ms (p99) at 0.002, 0.001 and 0.0005: one
-#: run each, on 2 cores that had other work, too.  The default itself was not measured.
-_SWITCH_INTERVAL = 0.0005
+#: Seconds after which a thread that computes lets others run (``core/turns.py``); Python's own is 0.005.
+_SWITCH_INTERVAL = 0.0001
 
 
 class Door(asyncio.Protocol):
@@ -411,8 +410,8 @@ def serve(
     """Runs uvicorn with the fast door until a signal, or ``should_exit`` of what ``on_made`` was given, ends it.
 
     ``switch_interval`` (seconds) is given to ``sys.setswitchinterval``, so that handlers that compute do not hold up
-    the event loop; ``gc_freeze`` takes what exists at the start out of the garbage collector's rounds.  ``None`` and
-    ``False`` leave both as they are.
+    the event loop, and on one core more is done (``core/turns.py``); ``gc_freeze`` takes what exists at the start out
+    of the garbage collector's rounds.  ``None`` and ``False`` leave the process as it is.
     ``options`` go to ``uvicorn.Config``; one that it does not have raises :class:`~truesocket.errors.UnknownOption`.
     TLS comes from ``ssl_context`` or ``certfile`` and its relatives (``doors/tls.py``).
     Raises :class:`~truesocket.errors.UsageError` where the port is taken.
@@ -437,7 +436,7 @@ def serve(
     if ssl_context is not None:
         config.ssl = ssl_context
     if switch_interval is not None:
-        sys.setswitchinterval(switch_interval)
+        turns.share(switch_interval)
     if gc_freeze:
         gc.collect()
         gc.freeze()
