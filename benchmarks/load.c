@@ -51,7 +51,7 @@ static struct {
     int old;             /* every so many-th client is of Engine.IO 3; 0: all are of Engine.IO 4 */
     int deflate;         /* whether clients offer permessage-deflate */
     int least, most, settle;            /* rounds that are measured, at least and at most; and unmeasured ones before */
-    int burners, nappers, interval;     /* tick: handlers that compute or sleep; microseconds between pushes */
+    int burners, nappers, interval;     /* handlers that compute or sleep (tick, ask); microseconds between pushes (tick) */
     double seconds, timeout, idle;
 } arg = {.dialect = "sio", .transport = "websocket", .head = "minimal", .kind = "100", .event = "ask", .path = "/", .clients = 100,
          .wave = 50, .inflight = 1, .burst = 1, .least = 5, .most = 1000000, .settle = 3, .interval = 20000, .seconds = 1,
@@ -755,18 +755,30 @@ static void cast(void) {
     printf("}\n");
 }
 
+/* Some of the clients, the last ones, have handlers that compute or sleep for `seconds`. */
+static void keep_busy(void) {
+    char text[100];
+    for (int i = 0; i < arg.burners + arg.nappers; i++) {
+        snprintf(text, sizeof text, "42[\"%s\",%.3f]", i < arg.burners ? "burn" : "nap", arg.seconds);
+        send_text(&clients[total - 1 - i], text);
+    }
+}
+
 static void ask_all(void) {
+    int asking_clients = total - arg.burners - arg.nappers;
     connect_clients(0, total);
     find_tree();
     asking = 1;
-    for (int i = 0; i < total; i++)
+    for (int i = 0; i < asking_clients; i++)
         for (int k = 0; k < arg.inflight; k++) ask(&clients[i]);
     wait_for(&acks, (uint64_t)arg.settle, "no acks");
+    keep_busy();
     counting = 1;
     uint64_t from = acks;
     struct window spent = open_window();
-    int64_t end = now() + (int64_t)(arg.seconds * 1e6);
-    while (now() < end) {
+    int64_t end = now() + (int64_t)(arg.seconds * 1e6), latest = end + (int64_t)(arg.timeout * 1e6);
+    /* where somebody computes there may be no acks at all in that time: then until there are some */
+    while (now() < end || (acks - from < (uint64_t)asking_clients && now() < latest)) {
         turn(100);
         if (lost) fail("a client lost its connection");
     }
@@ -808,7 +820,7 @@ static void behind(void) {
 
 static void tick(void) {
     char text[100];
-    int busy = arg.burners + arg.nappers, pushes = arg.least;
+    int pushes = arg.least;
     connect_clients(0, total);
     find_tree();
     wait_seconds(0.3);
@@ -818,10 +830,7 @@ static void tick(void) {
     send_text(&clients[0], text);
     /* the burners begin behind the first push, so that a server which they stop has at least begun */
     wait_for(&events, 1, "no pushes");
-    for (int i = 0; i < busy; i++) {
-        snprintf(text, sizeof text, "42[\"%s\",%.3f]", i < arg.burners ? "burn" : "nap", arg.seconds);
-        send_text(&clients[total - 1 - i], text);
-    }
+    keep_busy();
     wait_for(&events, (uint64_t)total * pushes, "not everybody got a push in time");
     spent = close_window(spent);
     printf("{\"clients\":%d,\"deliveries\":%llu,", total, (unsigned long long)events);

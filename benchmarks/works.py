@@ -34,6 +34,7 @@ FIGURES = {
     "round trip": Figure("server CPU per event with ack", "µs", lambda p: p["server_cpu"] / p["acks"] * 1e6),
     "answer p50": Figure("until the ack, p50", "ms", lambda p: p["round_trip"]["p50"] / 1e3),
     "answer": Figure("until the ack, p99", "ms", lambda p: p["round_trip"]["p99"] / 1e3),
+    "pace": Figure("time per event with ack", "ms", lambda p: p["seconds"] / p["acks"] * 1e3),
     "connect": Figure("server CPU per connect", "µs", lambda p: p["connect"]["server_cpu"] / p["clients"] * 1e6),
     "disconnect": Figure(
         "server CPU per disconnect", "µs", lambda p: p["disconnect"]["server_cpu"] / p["clients"] * 1e6
@@ -50,6 +51,7 @@ FLASK_PEERS = ("flask-socketio-gevent", "flask-socketio-threading")
 SOCKETIO = ("node", "bun", "python-socketio", *FLASK_PEERS)
 OURS = ("truesocket-flask", "truesocket")
 FAN_OUT = ("floor", *OURS, *SOCKETIO, "nchan", "websockets")
+FEW = ("floor", "truesocket-flask", "node", "flask-socketio-gevent")
 FLASK = ("truesocket-flask", *FLASK_PEERS)
 RECOVERY = ("floor", "truesocket-flask-recovery", "truesocket-flask", "node-recovery", "node")
 GUNICORN = ("truesocket-gunicorn", "flask-socketio-gunicorn")
@@ -101,27 +103,30 @@ def _fan_out(
     seconds: float = 1.5,
     left_out: dict[str, str] | None = None,
 ) -> Work:
-    size = {"100": "100 B", "2048": "2 KB"}[kind]
+    payload = {"100": "100 B of JSON", "2048": "2 KB of JSON", "100b": "100 bytes as an attachment"}[kind]
+    known = FAN_OUT if kind != "100b" else ("floor", *OURS, *SOCKETIO)  # the others have no attachments
     return Work(
-        f"fan-out {clients} {kind}",
+        f"fan-out {clients} {kind}" if kind != "100b" else f"binary {clients}",
         Group.FAN_OUT,
-        f"fan-out to {clients:,} clients, {size} of JSON",
+        f"fan-out to {clients:,} clients, {payload}",
         "cast",
         ("delivery", "last"),
         contestants,
         {"clients": clients, "kind": kind, "seconds": seconds, "timeout": 100},
         quick,
-        {name: _HOUR for name in FAN_OUT if name not in contestants} | (left_out or {}),
+        {name: _HOUR for name in known if name not in contestants} | (left_out or {}),
     )
 
 
 WORKS = (
     _fan_out(100, "100"),
+    _fan_out(100, "2048", FEW),
     _fan_out(1000, "100", quick=FAN_OUT),
     _fan_out(
         1000, "2048", ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent", "nchan", "websockets")
     ),
     _fan_out(5000, "100", ("floor", "truesocket-flask", "node", "flask-socketio-gevent", "nchan")),
+    _fan_out(5000, "2048", FEW),
     _fan_out(
         10000,
         "100",
@@ -130,6 +135,10 @@ WORKS = (
         left_out={"python-socketio": _CROWD, "flask-socketio-threading": _THREADS},
     ),
     _fan_out(10000, "2048", ("floor", "truesocket-flask", "node", "nchan"), seconds=3),
+    _fan_out(100, "100b", FEW),
+    _fan_out(1000, "100b", ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent")),
+    _fan_out(5000, "100b", FEW),
+    _fan_out(10000, "100b", ("floor", "truesocket-flask", "node"), seconds=3),
     Work(
         "burst 1000",
         Group.FAN_OUT,
@@ -140,16 +149,6 @@ WORKS = (
         {"clients": 1000, "kind": "100", "burst": 20, "seconds": 1.5, "least": 2},
         ("floor", *OURS),
         {"flask-socketio-threading": _THREADS},
-    ),
-    Work(
-        "binary 1000",
-        Group.FAN_OUT,
-        "fan-out to 1,000 clients, 100 bytes as an attachment",
-        "cast",
-        ("delivery",),
-        ("floor", *OURS, "node", "bun", "python-socketio", "flask-socketio-gevent"),
-        {"clients": 1000, "kind": "100b", "seconds": 1.5},
-        left_out={"flask-socketio-threading": _THREADS},
     ),
     Work(
         "rooms",
@@ -306,6 +305,24 @@ WORKS = (
         ("late p99", "push p99"),
         FLASK,
         {"clients": 300, "interval": 20_000, "least": 125, "nappers": 200, "seconds": 3},
+    ),
+    Work(
+        "ask burners",
+        Group.LATENCY,
+        "events with ack of 20 clients while 4 handlers compute for 3 seconds",
+        "ask",
+        ("answer p50", "answer", "pace"),
+        FLASK,
+        {"clients": 24, "seconds": 3, "settle": 500, "burners": 4, "timeout": 40},
+    ),
+    Work(
+        "ask sleepers",
+        Group.LATENCY,
+        "events with ack of 20 clients while 200 handlers sleep for 3 seconds",
+        "ask",
+        ("answer p50", "answer", "pace"),
+        FLASK,
+        {"clients": 220, "seconds": 3, "settle": 500, "nappers": 200, "timeout": 40},
     ),
     Work(
         "doors fan-out",
