@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.loopback import Client, on_loop, serving, until
+from truesocket.codec.socketio import PacketType
 from truesocket.core import fanout
 from truesocket.core.server import Server
 from truesocket.core.socket import SocketState
@@ -276,3 +277,41 @@ async def test_each_waits_by_itself_where_the_client_does_not_read():
         kept = [event[1] for event in client.events]
         assert kept == [0, 1, 2, 3, 4][-len(kept) :]
         assert 0 < len(kept) < 5
+
+
+class Raw:
+    """A socket that remembers."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+
+@on_loop
+async def test_each_raw_link_gets_the_frames_of_its_revision_and_the_others_are_sent_to():
+    server = Server()
+    async with serving(server):
+        clients = [Client(server, revision=revision) for revision in (4, 3, 3, 4, 4, 4)]
+        for client in clients:
+            client.join()
+        await until(lambda: all(client.of(PacketType.CONNECT) for client in clients))
+        raws = {}
+        for number in (0, 1, 2, 3, 4):
+            raws[number] = clients[number].link.raw = Raw()
+        clients[4].link.writable = False
+        for event in ("text", b"\x01\x02"):
+            server.emit("news", event)
+        text = b'\x81\x1142["news","text"]'
+        attached = b'451-["news",{"_placeholder":true,"num":0}]'
+        for number, begin in ((0, b"\x82\x02"), (1, b"\x82\x03\x04"), (2, b"\x82\x03\x04"), (3, b"\x82\x02")):
+            assert raws[number].data == text + bytes((0x81, len(attached))) + attached + begin + b"\x01\x02"
+            assert not clients[number].events
+        assert not raws[4].data, "not writable: it waits"
+        assert not clients[4].events
+        assert clients[5].events == [["news", "text"], ["news", b"\x01\x02"]], "it has no raw socket"
+        clients[4].link.writable = True
+        clients[4].link.raw = None
+        clients[4].engine.writable(clients[4].link)
+        assert clients[4].events == [["news", "text"], ["news", b"\x01\x02"]]

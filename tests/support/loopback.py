@@ -22,6 +22,7 @@ from truesocket.core.admission import Opening
 from truesocket.core.ports import Handshake
 from truesocket.core.server import Server
 from truesocket.session.engine import Engine, Reason
+from truesocket.session.ports import Raw
 
 
 class FakeTicker:
@@ -58,6 +59,7 @@ class RecordingLink:
 
     def __init__(self, revision: int) -> None:
         self.writable = True
+        self.raw: Raw | None = None
         self.packets: list[SocketPacket] = []
         self.parcels: list[Parcel] = []
         self.writes: list[tuple[Parcel, ...]] = []  # the same, as they came together

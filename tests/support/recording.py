@@ -3,6 +3,7 @@
 from truesocket.codec.engineio import EnginePacket, build_message
 from truesocket.codec.parcel import Parcels
 from truesocket.session.engine import Engine, Link
+from truesocket.session.ports import Raw
 
 
 class RecordingLink:
@@ -11,6 +12,7 @@ class RecordingLink:
     def __init__(self, revision: int = 4) -> None:
         self.revision = revision
         self.writable = True
+        self.raw: Raw | None = None
         self.messages: list[str | bytes] = []
         self.closed: tuple[int, str] | None = None
         self.reading = True

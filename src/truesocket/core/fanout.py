@@ -112,13 +112,19 @@ class Fanout:
 
     def _send(self, parcels: list[Parcel], members: Sequence[Socket], envelope: Envelope) -> None:
         together = parcels[0] if len(parcels) == 1 else Bundle(parcels)
+        revision, data = 0, b""
         for socket in members:
-            link = socket.engine.link
-            if socket.state is _CONNECTED and link is not None and link.writable:
-                link.send(together)
-            else:
+            engine = socket.engine
+            link = engine.link
+            if socket.state is not _CONNECTED or link is None or not link.writable:
                 for parcel in parcels:
                     socket.send(parcel, envelope.volatile)
+            elif link.raw is None:
+                link.send(together)
+            else:  # two calls less than `send`: 0.9 of the CPU per delivery to 10,000 clients
+                if engine.revision != revision:
+                    revision, data = engine.revision, together.frames(engine.revision)
+                link.raw.write(data)
 
     def _mark(self, recovery: Recovery, envelope: Envelope) -> Parcel:
         """The packet with the offset that it has from now on; what is volatile has that of the event before it."""
@@ -156,6 +162,8 @@ class Fanout:
         if rooms is None:
             found = dict.fromkeys(space.members.values()) if space is not None else {}
         else:
+            if len(rooms) == 1 and not except_rooms:
+                return list(self._in_room(space, namespace, rooms[0]))
             found = {}
             for room in rooms:
                 found.update(self._in_room(space, namespace, room))

@@ -187,6 +187,7 @@ class AsgiLink:
     """A WebSocket that the host frames; a :class:`~truesocket.session.engine.Link`."""
 
     __slots__ = ("_closing", "_engine", "_flusher", "_readable", "_send", "_size", "_step", "_waiting", "writable")
+    raw = None
 
     def __init__(self, engine: Engine, send: Send) -> None:
         self._engine = engine

@@ -38,6 +38,7 @@ class _Nowhere:
 
     __slots__ = ()
     writable = False
+    raw = None
 
     def send(self, parcel: Parcels) -> None:
         """Too late."""

@@ -17,7 +17,7 @@ from truesocket.session.outbox import Overflow
 if TYPE_CHECKING:
     from truesocket.session.engine import Engine
 
-__all__ = ["Clock", "EngineListener", "EngineOptions", "Link", "Reason", "State"]
+__all__ = ["Clock", "EngineListener", "EngineOptions", "Link", "Raw", "Reason", "State"]
 
 
 class State(Enum):
@@ -57,10 +57,24 @@ class Clock(Protocol):
         """Asks for a call of ``engine.tick()`` at about ``at``."""
 
 
+class Raw(Protocol):
+    """What takes bytes: a socket, or nearly so."""
+
+    def write(self, data: bytes) -> object:
+        """Never blocks."""
+
+
 class Link(Protocol):
     """One WebSocket as an engine sees it: ``transports/stream.py`` or ``doors/asgi.py``."""
 
     writable: bool
+
+    @property
+    def raw(self) -> Raw | None:
+        """Where a broadcast may write its frames, past :meth:`send`, while ``writable``.
+
+        ``None`` where they are not the same bytes for everybody (compression), or not frames (hosts that frame).
+        """
 
     def send(self, parcel: Parcels) -> None:
         """Writes a parcel, or some; only called while ``writable``."""

@@ -77,6 +77,8 @@ def make_handshake(entrance: Entrance, revision: int, headers: Headers = None, q
 class Line:
     """One connection.  Also the :class:`~truesocket.session.engine.Link` that the server writes to."""
 
+    raw = None
+
     def __init__(self, entrance: Entrance, listener: LineListener, revision: int = 4) -> None:
         if revision not in (3, 4):
             raise UsageError(f"revision={revision!r}: Engine.IO has 3 (clients 1.x, 2.x) and 4 (clients 3.x, 4.x)")

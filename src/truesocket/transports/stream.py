@@ -16,6 +16,7 @@ from truesocket.codec.frames import Opcode
 from truesocket.codec.parcel import Parcels
 from truesocket.session.compression import Compression
 from truesocket.session.engine import Link, Reason
+from truesocket.session.ports import Raw
 from truesocket.session.websocket import State, WebSocket
 from truesocket.transports.departure import has_left
 
@@ -57,6 +58,7 @@ class Stream(asyncio.Protocol):
         "_revision",
         "_transport",
         "_websocket",
+        "raw",
         "writable",
     )
 
@@ -76,6 +78,7 @@ class Stream(asyncio.Protocol):
         self._look_timer: asyncio.TimerHandle | None = None  # runs while we do not read
         self._websocket = WebSocket(self, limit, compression)
         self.writable: bool = True
+        self.raw: Raw | None = transport if compression is None else None
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------------
 
