@@ -3,7 +3,7 @@
 Python asks a thread that computes to let others run behind its *switch interval*, and has no order among those who
 wait; on one core, the kernel moreover leaves a thread alone for some milliseconds before another that was woken takes
 over.  How late a thread is that wants to run 50 times a second beside four that compute, median and p99, and how much
-these still get done (Linux 6.18, Python 3.11; the median of three runs, of two on one core):
+these still get done (no server; Linux 6.18, Python 3.11; the median of three runs, on one core the mean of two):
 
 ==================  ================  =====  ================  =====
 switch interval     two cores               one core
@@ -16,9 +16,11 @@ the same, short turns                        0.6 ms, 7.9 ms     0.9
 
 So the interval is short, and where there is only one core, two things more are done.  The kernel is asked for *short
 turns* (a slice, with ``sched_setattr(2)``; Linux heeds it from 6.12 on), for the loop's thread and all that it starts.
-And a broadcast is :data:`undisturbed`: while it is written, the others ask for the lock later.  Pushes of the server
-itself came within 38 ms before (p99, 100 clients), within 20 with short turns, and within 10 with both.  On two cores
-the latter makes it ten times worse: who computes on the other one gets the long interval.
+And a broadcast is :data:`undisturbed`: while it is written, the others ask for the lock later.
+
+Pushes of a server to 100 clients beside four such handlers, due time to arrival, p99: on one core 39 ms before, 16 to
+20 with short turns, 8 to 10 with both; on two cores 23 to 30 before, 10 to 13 now.  There, short turns do not help, and
+what makes a broadcast undisturbed makes it ten times worse: who computes on the other core gets the long interval.
 """
 
 from __future__ import annotations
@@ -51,14 +53,11 @@ class _Undisturbed:
 
     def __init__(self) -> None:
         self._interval: float | None = None
-        self._reads = (
-            0.0  # what Python says when this interval is set; whole microseconds, and given back it is another
-        )
+        self._reads = 0.0  # what Python tells when it is set: 0.0001 is told as 0.00009999, which set would be 0.000099
         self._raised = False
 
     def begin(self, interval: float) -> None:
-        """From now on; ``interval`` (seconds) is in force otherwise."""
-        sys.setswitchinterval(interval)
+        """From now on; ``interval`` (seconds) has just been set."""
         self._interval = interval
         self._reads = sys.getswitchinterval()
 
