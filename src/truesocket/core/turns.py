@@ -73,7 +73,7 @@ class _Undisturbed:
 
 
 #: For the thread of the event loop.
-undisturbed = _Undisturbed()
+undisturbed: _Undisturbed = _Undisturbed()
 
 
 def share(interval: float) -> None:
